@@ -1,0 +1,88 @@
+"""What an environment is: a frozen state, a protocol, and the reset that keeps the true final state."""
+
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import mujoco
+from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
+
+from jaxrm.render import Camera
+from jaxrm.types import Pose
+
+
+class State(NamedTuple):
+    """One world between two steps.
+
+    Attributes:
+      data: what the physics needs to go on; has at least `qpos` and `qvel`.
+      obs: what the policy sees, float32 [observation_size].
+      reward: the ground-truth reward of this state.
+      terminated: the task ended here (a bad state, NaN): no value beyond it.
+      truncated: the time limit was reached; the task would have gone on.
+      time: steps since the episode began, int32.
+      key: the episode's key, uint32 [2].
+      info: counters such as `nan_resets`.
+    """
+
+    data: Any
+    obs: Float[Array, "*batch obs"]
+    reward: Float[Array, "*batch"]
+    terminated: Bool[Array, "*batch"]
+    truncated: Bool[Array, "*batch"]
+    time: Int[Array, "*batch"]
+    key: UInt32[Array, "*batch 2"]
+    info: dict[str, Any]
+
+
+class Env(Protocol):
+    """A task on a body. Every method is pure and looks at one world; callers `vmap`."""
+
+    name: str
+    goal: str
+    baseline: str
+    camera: Camera
+    mj_model: mujoco.MjModel
+    observation_size: int
+    action_size: int
+    episode_length: int
+
+    def reset(self, key: Array) -> State:
+        """The start of an episode; `key` is consumed."""
+        ...
+
+    def step(self, state: State, action: Float[Array, "action"]) -> State:
+        """One control step; actions outside [-1, 1] are clipped."""
+        ...
+
+    def pose(self, state: State) -> Pose: ...
+
+    def pose_at(self, qpos: Float[Array, "nq"]) -> Pose: ...
+
+    def frame(self, pose: Pose, height: int, width: int) -> UInt8[Array, "h w 3"]:
+        """Draws a pose from the task's own camera."""
+        ...
+
+    def success(self, pose: Pose) -> Bool[Array, ""]: ...
+
+    def progress(self, pose: Pose) -> Float[Array, ""]:
+        """From 0 (nothing of it) to 1 (every threshold of `success` met)."""
+        ...
+
+
+def episode_done(state: State) -> Bool[Array, "*batch"]:
+    return state.terminated | state.truncated
+
+
+def reset_where_done(state: State, fresh: State) -> State:
+    """Replaces worlds whose episode is over by `fresh` ones; both are batched [envs, ...].
+
+    The caller still holds `state`, the true final state: its reward counts and its value
+    bootstraps a truncation. Counters in `info` go on.
+    """
+    done = episode_done(state)
+
+    def pick(new: Array, old: Array) -> Array:
+        return jnp.where(done.reshape(done.shape + (1,) * (old.ndim - done.ndim)), new, old)
+
+    return jax.tree.map(pick, fresh, state)._replace(info=state.info)

@@ -1,0 +1,143 @@
+"""The humanoid as an environment: start, step, observation, drawing, judgement."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, UInt8
+from mujoco import mjx
+
+from envs.humanoid import body, criteria
+from envs.humanoid.measure import Measures, measure
+from envs.types import State
+from jaxrm.render import Camera, Scene, View, render
+from jaxrm.types import Pose
+
+START_NOISE = 0.01  # rad, m and per second, uniform: Humanoid-v4's
+MAX_SPEED = 200.0  # rad/s or m/s; beyond it the physics has come apart
+VELOCITY_SCALE = 0.1  # keeps velocities in the observation near 1
+
+
+class Physics(NamedTuple):
+    """What one world needs to go on. Everything else of `mjx.Data` is computed again, and carrying it
+    through a rollout would move some hundred times the bytes."""
+
+    qpos: Float[Array, "nq"]
+    qvel: Float[Array, "nv"]
+    warmstart: Float[Array, "nv"]
+
+
+class Humanoid:
+    """A task on the 17-actuator humanoid; see `envs.types.Env` for what the methods promise."""
+
+    def __init__(
+        self,
+        name: str,
+        goal: str,
+        baseline: str,
+        camera: Camera,
+        bounds: tuple[criteria.Bound, ...],
+        control: str,
+        episode_length: int,
+    ):
+        self.name, self.goal, self.baseline, self.camera, self.bounds = name, goal, baseline, camera, bounds
+        self.episode_length = episode_length
+        self.mj_model = body.make_spec(control).compile()
+        self.scene = Scene.from_mujoco(self.mj_model)
+        self.action_size = self.mj_model.nu
+        self._model = mjx.put_model(self.mj_model)
+        self._data = mjx.make_data(self._model)
+        self._start = jnp.asarray(self.mj_model.qpos0).at[2].set(body.START_HEIGHT)
+        low, high = self.mj_model.actuator_ctrlrange.T
+        self._control_middle, self._control_reach = jnp.asarray((low + high) / 2), jnp.asarray((high - low) / 2)
+        self.observation_size = self._observe(self._physics_at(self._start)).shape[0]
+
+    def reset(self, key: Array) -> State:
+        """Standing upright with Humanoid-v4's noise."""
+        key_qpos, key_qvel = jax.random.split(key)
+        noise = lambda key, size: jax.random.uniform(key, (size,), minval=-START_NOISE, maxval=START_NOISE)
+        qpos = self._start + noise(key_qpos, self.mj_model.nq)
+        qpos = qpos.at[3:7].divide(jnp.linalg.norm(qpos[3:7]))
+        physics = self._physics_at(qpos)._replace(qvel=noise(key_qvel, self.mj_model.nv))
+        return self._state(physics, jnp.int32(0), jax.random.key_data(key), {"nan_resets": jnp.int32(0)})
+
+    def step(self, state: State, action: Float[Array, "action"]) -> State:
+        control = self._control_middle + self._control_reach * jnp.clip(action, -1, 1)
+        physics = self._simulate(state.data, control)
+        bad = ~self._is_sane(physics)
+        physics = jax.tree.map(lambda new, start: jnp.where(bad, start, new), physics, self._physics_at(self._start))
+        info = state.info | {"nan_resets": state.info["nan_resets"] + bad}
+        after = self._state(physics, state.time + 1, state.key, info)
+        return after._replace(terminated=bad)
+
+    def _simulate(self, physics: Physics, control: Float[Array, "action"]) -> Physics:
+        data = self._data.replace(
+            qpos=physics.qpos, qvel=physics.qvel, qacc_warmstart=physics.warmstart, ctrl=control
+        )
+        data = jax.lax.fori_loop(0, body.SUBSTEPS, lambda _, data: mjx.step(self._model, data), data)
+        return Physics(data.qpos, data.qvel, data.qacc_warmstart)
+
+    def _is_sane(self, physics: Physics) -> Bool[Array, ""]:
+        values = jnp.concatenate([physics.qpos, physics.qvel, physics.warmstart])
+        return jnp.isfinite(values).all() & (jnp.abs(physics.qvel).max() < MAX_SPEED)
+
+    def _physics_at(self, qpos: Float[Array, "nq"]) -> Physics:
+        still = jnp.zeros(self.mj_model.nv)
+        return Physics(qpos, still, still)
+
+    def _state(self, physics: Physics, time: Array, key: Array, info: dict[str, Array]) -> State:
+        return State(
+            data=physics,
+            obs=self._observe(physics),
+            reward=self.progress(Pose(physics.qpos, key)),
+            terminated=jnp.bool_(False),
+            truncated=time >= self.episode_length,
+            time=time,
+            key=key,
+            info=info,
+        )
+
+    def _observe(self, physics: Physics) -> Float[Array, "obs"]:
+        """Height, the torso's frame (the camera stands in the world's), joint angles, and velocities, the
+        linear one in the torso's frame."""
+        frame = _rotation(physics.qpos[3:7])
+        linear, angular_and_joints = physics.qvel[:3] @ frame, physics.qvel[3:] * VELOCITY_SCALE
+        return jnp.concatenate([physics.qpos[2:3], frame.reshape(9), physics.qpos[7:], linear, angular_and_joints])
+
+    def pose(self, state: State) -> Pose:
+        return Pose(state.data.qpos, state.key)
+
+    def pose_at(self, qpos: Float[Array, "nq"]) -> Pose:
+        return Pose(jnp.asarray(qpos, jnp.float32), jnp.zeros(2, jnp.uint32))
+
+    def kinematics(self, pose: Pose) -> mjx.Data:
+        return mjx.kinematics(self._model, self._data.replace(qpos=pose.qpos))
+
+    def view(self, pose: Pose, camera: Camera | None = None) -> View:
+        return self.scene.view(self.kinematics(pose), self.camera if camera is None else camera)
+
+    def frame(self, pose: Pose, height: int, width: int) -> UInt8[Array, "h w 3"]:
+        return render(self.scene, self.view(pose), height=height, width=width)
+
+    def measures(self, pose: Pose) -> Measures:
+        data = self.kinematics(pose)
+        return measure(self.mj_model, data.xpos, data.xmat, data.geom_xpos)
+
+    def success(self, pose: Pose) -> Bool[Array, ""]:
+        return criteria.holds(self.bounds, self.measures(pose))
+
+    def progress(self, pose: Pose) -> Float[Array, ""]:
+        """`exp(-miss)`, see `criteria.degree`: 1 exactly where `success` holds."""
+        return criteria.degree(self.bounds, self.measures(pose))
+
+
+def _rotation(quat: Float[Array, "4"]) -> Float[Array, "3 3"]:
+    """The matrix of a unit quaternion (w, x, y, z), normalised first: recorded ones may drift."""
+    w, x, y, z = quat / jnp.linalg.norm(quat)
+    return jnp.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )

@@ -1,0 +1,86 @@
+"""Measured geometry of a posture: the numbers that tasks and captions are told by."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import mujoco
+from jaxtyping import Array, Float
+
+Scalar = Float[Array, ""]
+Sides = Float[Array, "2"]  # right, left
+
+
+class Measures(NamedTuple):
+    """Heights above the floor and distances in metres, directions as cosines; pairs are right, left."""
+
+    upright: Scalar  # cosine of the torso's axis with the vertical
+    facing_up: Scalar  # height of the torso's front direction: 1 on the back, -1 on the belly
+    pelvis_upright: Scalar
+    head: Scalar
+    torso: Scalar
+    hips: Scalar  # mean of the hip joints
+    knees: Sides
+    ankles: Sides  # centre of the foot's ball
+    thigh_drop: Sides  # cosine of hip->knee with straight down
+    shin_drop: Sides  # cosine of knee->foot with straight down
+    knee_gap: Scalar
+    ankle_gap: Scalar
+    ankle_ahead: Sides  # of the hip, along the pelvis' front
+    ankle_out: Sides  # sideways from the middle of the hips, outward positive
+    knee_out: Sides
+    knee_ahead: Sides
+    hands_above_head: Sides
+    hands_above_shoulders: Sides
+    hands_out: Sides  # sideways from the torso's middle, outward positive: crossed hands are negative
+    hands_ahead: Sides  # of the torso's middle
+    hands_to_hips: Sides  # from the hand to the same side's point of the hip
+    elbows_out: Sides
+
+
+def measure(model: mujoco.MjModel, xpos: Float[Array, "nbody 3"], xmat: Float[Array, "nbody 9"], geom_xpos: Array) -> Measures:
+    """Reads the measures from fresh kinematics; names are looked up on the host."""
+    xmat = xmat.reshape(-1, 3, 3)
+    body, geom = (lambda name: model.body(name).id), (lambda name: model.geom(name).id)
+    both = lambda point, part: jnp.stack([point[part("right")], point[part("left")]])
+
+    torso_frame, pelvis_frame = xmat[body("torso")], xmat[body("pelvis")]
+    torso, pelvis = xpos[body("torso")], xpos[body("pelvis")]
+    hips = both(xpos, lambda side: body(f"{side}_thigh"))
+    knees = both(xpos, lambda side: body(f"{side}_shin"))
+    ankles = both(geom_xpos, lambda side: geom(f"{side}_foot"))
+    hands = both(geom_xpos, lambda side: geom(f"{side}_hand"))
+    elbows = both(xpos, lambda side: body(f"{side}_lower_arm"))
+    shoulders = both(xpos, lambda side: body(f"{side}_upper_arm"))
+    head = geom_xpos[geom("head")]
+    outward = jnp.array([-1.0, 1.0])  # the body's y axis points to its left
+
+    def drop(top: Array, bottom: Array) -> Sides:
+        along = bottom - top
+        return -along[:, 2] / jnp.linalg.norm(along, axis=-1)
+
+    # the points of the hips where a hand rests: beside the pelvis' capsule, a hand's radius away
+    hip_points = pelvis + jnp.array([[-0.02, -0.20, 0.02], [-0.02, 0.20, 0.02]]) @ pelvis_frame.T
+    return Measures(
+        upright=torso_frame[2, 2],
+        facing_up=torso_frame[2, 0],
+        pelvis_upright=pelvis_frame[2, 2],
+        head=head[2],
+        torso=torso[2],
+        hips=hips[:, 2].mean(),
+        knees=knees[:, 2],
+        ankles=ankles[:, 2],
+        thigh_drop=drop(hips, knees),
+        shin_drop=drop(knees, ankles),
+        knee_gap=jnp.linalg.norm(knees[0] - knees[1]),
+        ankle_gap=jnp.linalg.norm(ankles[0] - ankles[1]),
+        ankle_ahead=(ankles - hips) @ pelvis_frame[:, 0],
+        ankle_out=(ankles - hips.mean(0)) @ pelvis_frame[:, 1] * outward,
+        knee_out=(knees - hips.mean(0)) @ pelvis_frame[:, 1] * outward,
+        knee_ahead=(knees - hips) @ pelvis_frame[:, 0],
+        hands_above_head=hands[:, 2] - head[2],
+        hands_above_shoulders=hands[:, 2] - shoulders[:, 2],
+        hands_out=(hands - torso) @ torso_frame[:, 1] * outward,
+        hands_ahead=(hands - torso) @ torso_frame[:, 0],
+        hands_to_hips=jnp.linalg.norm(hands - hip_points, axis=-1),
+        elbows_out=(elbows - torso) @ torso_frame[:, 1] * outward,
+    )

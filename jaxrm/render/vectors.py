@@ -1,0 +1,40 @@
+"""Vectors as three separate arrays.
+
+Pixels are the last axis of every array in the inner loops. A trailing axis of length 3 would
+leave most lanes of a SIMD unit idle: it costs 6 to 16 times the run time on a CPU (bench/render.py).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+class Vec(NamedTuple):
+    """x, y and z, of shapes that broadcast against each other."""
+
+    x: Array
+    y: Array
+    z: Array
+
+    @classmethod
+    def of(cls, rows: Array) -> "Vec":
+        """[..., 3] -> three arrays [...]."""
+        return cls(rows[..., 0], rows[..., 1], rows[..., 2])
+
+    def plus(self, other: "Vec") -> "Vec":
+        return Vec(self.x + other.x, self.y + other.y, self.z + other.z)
+
+    def minus(self, other: "Vec") -> "Vec":
+        return Vec(self.x - other.x, self.y - other.y, self.z - other.z)
+
+    def times(self, factor: Array | float) -> "Vec":
+        return Vec(self.x * factor, self.y * factor, self.z * factor)
+
+    def dot(self, other: "Vec") -> Array:
+        return self.x * other.x + self.y * other.y + self.z * other.z
+
+    def unit(self) -> "Vec":
+        # rsqrt of a clamped square: a zero vector stays zero and has a finite gradient
+        return self.times(jax.lax.rsqrt(jnp.maximum(self.dot(self), 1e-20)))

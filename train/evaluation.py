@@ -1,0 +1,102 @@
+"""A policy judged from the task's own start: every step by the reward and by the predicate."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, UInt32
+
+from envs.types import Env, State
+from jaxrm.types import Pose
+from train.networks import ActorCritic
+from train.rewards import LoopReward, in_blocks
+from train.rollout import reset_worlds, step_worlds
+
+SUCCESS_SHARE = 0.5  # of an episode's steps in which the predicate must hold
+
+
+class Rollouts(NamedTuple):
+    """Episodes of a policy; `steps` are the states reached by each step, the start is not among them.
+
+    Attributes:
+      qpos: generalised coordinates.
+      key: of each episode.
+      reward: as the run's own reward judges each state.
+      truth: as the environment judges each step.
+      success: whether the predicate holds.
+      alive: False from the step on after which an episode was over early.
+    """
+
+    qpos: Float[Array, "episodes steps nq"]
+    key: UInt32[Array, "episodes 2"]
+    reward: Float[Array, "episodes steps"]
+    truth: Float[Array, "episodes steps"]
+    success: Bool[Array, "episodes steps"]
+    alive: Bool[Array, "episodes steps"]
+
+
+def make_evaluate(
+    env: Env, networks: ActorCritic, reward: LoopReward, *, episodes: int, block: int
+) -> Callable[..., Rollouts]:
+    """Compiled `evaluate(params, stats, weights, reward_state, key) -> Rollouts`; actions are the mode."""
+
+    def evaluate(params: Any, stats: Any, weights: Any, reward_state: Any, key: Array) -> Rollouts:
+        def on_step(carry: tuple[State, Array], _: None) -> tuple[tuple[State, Array], Any]:
+            worlds, alive = carry
+            after, valid = step_worlds(env, worlds, networks.act(params, stats, worlds.obs, None))
+            ok = alive & valid
+            out = (jax.vmap(env.pose)(after), after.reward, ok)
+            kept = jax.tree.map(lambda new, old: _where(alive, new, old), after, worlds)
+            return (kept, ok & ~after.terminated), out
+
+        start = reset_worlds(env, jax.random.split(key, episodes))
+        alive = jnp.ones(episodes, bool)
+        _, (poses, truth, ok) = jax.lax.scan(on_step, (start, alive), None, length=env.episode_length)
+        scores = truth if reward.score is None else reward.score(weights, reward_state, poses)
+        with jax.default_matmul_precision("highest"):
+            success = in_blocks(jax.vmap(env.success), poses, block)
+        ok &= jnp.isfinite(scores)
+        rollouts = Rollouts(
+            qpos=poses.qpos.astype(jnp.float32),
+            key=poses.key,
+            reward=jnp.where(ok, scores, 0.0),
+            truth=jnp.where(ok, truth, 0.0),
+            success=success & ok,
+            alive=ok,
+        )
+        swapped = jax.tree.map(lambda x: x.swapaxes(0, 1), rollouts)
+        return swapped._replace(key=poses.key[0])
+
+    return jax.jit(evaluate)
+
+
+def summary(rollouts: Rollouts) -> dict[str, float]:
+    """Mean reward a step, mean ground-truth return an episode, share of successful episodes."""
+    success = np.asarray(rollouts.success)
+    return {
+        "reward": float(np.mean(np.asarray(rollouts.reward, np.float64))),
+        "truth_return": float(np.mean(np.sum(np.asarray(rollouts.truth, np.float64), axis=1))),
+        "success": float(np.mean(np.mean(success, axis=1) >= SUCCESS_SHARE)),
+        "success_steps": float(np.mean(success)),
+    }
+
+
+def save(rollouts: Rollouts, path: Any) -> None:
+    """As `rollouts.npz`: qpos, key, reward, truth, success a step, and `episode_success`."""
+    arrays = {name: np.asarray(x) for name, x in rollouts._asdict().items()}
+    np.savez_compressed(
+        path, **arrays, episode_success=np.mean(arrays["success"], axis=1) >= SUCCESS_SHARE
+    )
+
+
+def _where(condition: Array, new: Array, old: Array) -> Array:
+    return jnp.where(condition.reshape(condition.shape + (1,) * (new.ndim - condition.ndim)), new, old)
+
+
+def pose_of(rollouts: Rollouts, episode: int) -> Pose:
+    """The poses of one episode, [steps, ...]."""
+    qpos = np.asarray(rollouts.qpos[episode])
+    key = np.broadcast_to(np.asarray(rollouts.key[episode]), (len(qpos), 2))
+    return Pose(qpos, key)

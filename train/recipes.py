@@ -1,0 +1,25 @@
+"""What differs from task to task: the settings that a policy run takes where none are given.
+
+`pendulum` reaches a mean return above -200 (of Gymnasium's reward) in about 20 s on 2 cores.
+The humanoid settings are those that carried a 21-actuator body to its knees in 1M steps.
+"""
+
+from typing import Any
+
+_RECIPES: dict[str, dict[str, Any]] = {
+    "pendulum": {
+        "steps": 1_000_000,
+        "num_envs": 256,
+        "unroll_length": 20,
+        "gamma": 0.95,
+        "learning_rate": 1e-3,
+        "policy_hidden": (64, 64),
+        "value_hidden": (64, 64),
+    },
+    "humanoid": {"reward_every": 4},
+}
+
+
+def of(task: str) -> dict[str, Any]:
+    """The recipe of a task, or of its body, or nothing."""
+    return _RECIPES.get(task) or _RECIPES.get(task.partition("/")[0], {})

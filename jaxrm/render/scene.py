@@ -39,7 +39,7 @@ class Scene:
       specular, shininess, emission: as in MuJoCo's materials.
       tint_even, tint_odd: the two colours of a checker; equal where there is none.
       checker_scale: repeats of the checker per two metres along the plane's x and y; 0 without.
-      sky: colours straight below and straight above.
+      sky: coefficients, constant first, of the background's colour as a polynomial in the sine of the elevation.
       camera_fovy: of the model's cameras, degrees.
       lights: the model's lights and the headlight.
       clip: distances of the near and the far plane, metres; geoms beyond are not drawn.
@@ -55,7 +55,7 @@ class Scene:
     tint_even: Float[Array, "geoms 3"]
     tint_odd: Float[Array, "geoms 3"]
     checker_scale: Float[Array, "geoms 2"]
-    sky: Float[Array, "2 3"]
+    sky: Float[Array, "degree 3"]
     camera_fovy: Float[Array, "cameras"]
     lights: Lights
     clip: tuple[float, float] = _static()

@@ -1,4 +1,4 @@
-"""The background: a gradient between the colours straight below and straight above."""
+"""The background: a vertical gradient, kept as polynomials in the sine of the elevation."""
 
 import warnings
 
@@ -10,29 +10,42 @@ from jaxtyping import Array, Float
 from jaxrm.render.materials import texture_image
 from jaxrm.render.vectors import Vec
 
+_DEGREE = 5  # follows MuJoCo's builtin gradients to 1/100, without a transcendental function per pixel
 _NOTICEABLE = 0.05  # mean deviation from a gradient beyond which the loss is announced
 
 
 def read_sky(m: mujoco.MjModel) -> np.ndarray:
-    """Colours [2, 3] at elevations -90 and +90 degrees; black where the model has no skybox."""
+    """Coefficients float32 [6, 3], constant first, of the model's skybox; zeros (black) without one."""
     skies = np.flatnonzero(m.tex_type == mujoco.mjtTexture.mjTEXTURE_SKYBOX)
     if not len(skies):
-        return np.zeros((2, 3), np.float32)
-    image = texture_image(m, skies[0])
-    h, w = image.shape[:2]
-    face = image.reshape(-1, w, w, 3) if h == 6 * w else image[None]
-    # columns of the middle of a side face run over elevations from 45 down to -45 degrees
-    side = face[4 % len(face)][:, w // 2]
-    elevation = np.arctan(1 - 2 * (np.arange(len(side)) + 0.5) / len(side))
-    design = np.stack([0.5 - elevation / np.pi, 0.5 + elevation / np.pi], axis=-1)
-    ends, *_ = np.linalg.lstsq(design, side, rcond=None)
-    if np.abs(design @ ends - side).mean() > _NOTICEABLE:
+        return np.zeros((_DEGREE + 1, 3), np.float32)
+    sine, colour = _elevations(texture_image(m, skies[0]))
+    powers = sine[:, None] ** np.arange(_DEGREE + 1)
+    coefficients, *_ = np.linalg.lstsq(powers, colour, rcond=None)
+    if np.abs(powers @ coefficients - colour).mean() > _NOTICEABLE:
         warnings.warn("the skybox is drawn as a vertical gradient: images are not drawn so far", stacklevel=4)
-    return np.clip(ends, 0, 1).astype(np.float32)
+    return coefficients.astype(np.float32)
 
 
-def sky_colour(ends: Float[Array, "2 3"], direction: Vec) -> Vec:
-    """Colour seen along unit vectors; MuJoCo's gradients are linear in the angle of elevation."""
-    share = 0.5 + jnp.arcsin(jnp.clip(direction.z, -0.999999, 0.999999)) / jnp.pi
-    below, above = Vec.of(ends[0]), Vec.of(ends[1])
-    return below.plus(above.minus(below).times(share))
+def sky_colour(coefficients: Float[Array, "degree 3"], direction: Vec) -> Vec:
+    """Colour from 0 to 1 seen along unit vectors."""
+    colour = Vec.of(coefficients[-1])
+    for row in coefficients[-2::-1]:
+        colour = colour.times(direction.z).plus(Vec.of(row))
+    return Vec(*(jnp.clip(c, 0.0, 1.0) for c in colour))
+
+
+def _elevations(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sines of elevation [n] and colours [n, 3] of a skybox's pixels.
+
+    A cube's faces lie below each other in OpenGL's order (right, left, up, down, front, back), with
+    up along the sides' columns; a single image serves for all six.
+    """
+    w = image.shape[1]
+    faces = image.reshape(-1, w, w, 3)
+    faces = np.repeat(faces, 6, axis=0) if len(faces) == 1 else faces
+    a, b = np.meshgrid(*[1 - 2 * (np.arange(w) + 0.5) / w] * 2)  # b falls from row to row
+    height = [b, b, np.ones_like(a), -np.ones_like(a), b, b]
+    flat = [np.sqrt(1 + a * a)] * 2 + [np.hypot(a, b)] * 2 + [np.sqrt(1 + a * a)] * 2
+    sine = np.stack([h / np.hypot(h, f) for h, f in zip(height, flat, strict=True)])
+    return sine.ravel()[::7], faces.reshape(-1, 3)[::7]  # every 7th pixel is plenty

@@ -115,7 +115,6 @@ class Pendulum:
     def frame(self, pose: Pose, height: int, width: int) -> UInt8[Array, "h w 3"]:
         """Draws the rod from the side, upright at the top of the picture."""
         data = mjx.kinematics(self._model, self._data.replace(qpos=pose.qpos))
-        data = mjx.camlight(self._model, mjx.com_pos(self._model, data))
         return render(self._scene, self._scene.view(data, camera=self.camera), height=height, width=width)
 
     def success(self, pose: Pose) -> Bool[Array, ""]:

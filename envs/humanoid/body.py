@@ -37,11 +37,10 @@ SKIN = {
 }
 # Marks on the front, drawn only: name -> (body, geom type, fromto or position, radius, colour)
 MARKS = {
-    "visor": ("torso", "capsule", (0.065, -0.035, 0.205, 0.065, 0.035, 0.205), 0.032, (0.05, 0.05, 0.08, 1)),
-    "chest": ("torso", "capsule", (0.045, -0.05, 0.01, 0.045, 0.05, 0.01), 0.042, (0.95, 0.95, 0.92, 1)),
+    "visor": ("torso", "capsule", (0.06, -0.04, 0.205, 0.06, 0.04, 0.205), 0.042, (0.05, 0.05, 0.08, 1)),
+    "chest": ("torso", "capsule", (0.04, -0.05, 0.0, 0.04, 0.05, 0.0), 0.05, (0.95, 0.95, 0.92, 1)),
 }
 
-ARMS = tuple(f"{side}_{part}" for side in ("right", "left") for part in ("larm", "hand"))
 SELF_CONTACTS = (
     *((f"{side}_{part}", trunk) for side in ("right", "left") for part in ("larm", "hand") for trunk in ("torso1", "uwaist")),
     *((f"{side}_hand", part) for side in ("right", "left") for part in ("butt", "lwaist", "head", f"{side}_thigh1")),
@@ -60,8 +59,8 @@ SELF_CONTACTS = (
 
 TORQUE_LIMIT = 0.4  # of the gear, the packaged motors' control range
 # Joint-target control: torque = gear * clip(STIFFNESS (target - q) - DAMPING dq, -limit, limit)
-STIFFNESS = 1.2  # 1/rad
-DAMPING = 0.06  # s/rad
+STIFFNESS = 2.0  # 1/rad
+DAMPING = 0.10  # s/rad
 
 
 def make_spec(control: str = "position") -> mujoco.MjSpec:

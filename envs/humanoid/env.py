@@ -59,7 +59,7 @@ class Humanoid:
         qpos = self._start + noise(key_qpos, self.mj_model.nq)
         qpos = qpos.at[3:7].divide(jnp.linalg.norm(qpos[3:7]))
         physics = self._physics_at(qpos)._replace(qvel=noise(key_qvel, self.mj_model.nv))
-        return self._state(physics, jnp.int32(0), jax.random.key_data(key), {"nan_resets": jnp.int32(0)})
+        return self._state(physics, jnp.int32(0), jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key, {"nan_resets": jnp.int32(0)})
 
     def step(self, state: State, action: Float[Array, "action"]) -> State:
         control = self._control_middle + self._control_reach * jnp.clip(action, -1, 1)

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from envs.humanoid.criteria import INF, Bound
+from envs.humanoid.concepts import ARMS, POSTURES
+from envs.humanoid.criteria import Bound
 from envs.humanoid.env import Humanoid
 from jaxrm.render import Camera
 
@@ -12,20 +13,7 @@ EPISODE_LENGTH = 100  # steps of 15 ms, as in the paper
 # Half from the side, half from the front, following the body over the floor at a fixed height, so that
 # the floor's place in the picture tells how high the body is.
 CAMERA = Camera.free(distance=2.5, azimuth=145.0, elevation=-12.0, lookat=(0.0, 0.0, 0.72), body="torso", level=True)
-
-ON_FLOOR = 0.11  # m, highest centre of a foot (radius 0.075) or knee (radius 0.06) that touches the floor
-
-FEET_DOWN = Bound("feet on the floor", lambda m: m.ankles, 0.03, ON_FLOOR, 0.15)
-STANDS = (
-    Bound("torso upright", lambda m: m.upright, 0.90, INF, 0.25),
-    Bound("hips high", lambda m: m.hips, 0.75, INF, 0.15),
-    FEET_DOWN,
-)
-SITS = (
-    Bound("torso upright", lambda m: m.upright, 0.80, INF, 0.3),
-    Bound("hips on the floor", lambda m: m.hips, 0.02, 0.17, 0.15),
-)
-
+FAR_CAMERA = Camera.free(distance=2.9, azimuth=145.0, elevation=-12.0, lookat=(0.0, 0.0, 0.88), body="torso", level=True)
 
 class Task(NamedTuple):
     goal: str
@@ -33,64 +21,24 @@ class Task(NamedTuple):
     camera: Camera = CAMERA
 
 
+_STANDING = POSTURES["standing"].bounds
+
 TASKS = {
-    "kneeling": Task(
-        "a humanoid robot kneeling",
-        (
-            Bound("knees on the floor", lambda m: m.knees, 0.03, ON_FLOOR, 0.2),
-            Bound("torso upright", lambda m: m.upright, 0.75, INF, 0.3),
-            Bound("hips off the floor and low", lambda m: m.hips, 0.28, 0.62, 0.25),
-        ),
-    ),
-    "lotus": Task(
-        "a humanoid robot seated down, meditating in the lotus position",
-        (
-            *SITS,
-            Bound("knees on the floor", lambda m: m.knees, 0.02, 0.22, 0.2),
-            Bound("knees outward", lambda m: m.knee_out, 0.20, INF, 0.15),
-            Bound("feet inward", lambda m: m.ankle_out, -INF, 0.18, 0.15),
-            Bound("feet close", lambda m: m.ankle_ahead, -INF, 0.45, 0.25),
-        ),
-    ),
-    "standing": Task("a humanoid robot standing up", STANDS),
+    "kneeling": Task("a humanoid robot kneeling", POSTURES["kneeling"].bounds),
+    "lotus": Task("a humanoid robot seated down, meditating in the lotus position", POSTURES["lotus"].bounds),
+    "standing": Task("a humanoid robot standing up", _STANDING),
     "arms-raised": Task(
-        "a humanoid robot standing up, with both arms raised",
-        (*STANDS, Bound("hands above the head", lambda m: m.hands_above_head, 0.0, INF, 0.25)),
+        "a humanoid robot standing up, with both arms raised", _STANDING + ARMS["raised"].bounds, FAR_CAMERA
     ),
     "splits": Task(
-        "a humanoid robot practicing gymnastics, doing the side splits",
-        (
-            Bound("torso upright", lambda m: m.upright, 0.70, INF, 0.3),
-            Bound("hips low", lambda m: m.hips, 0.02, 0.35, 0.2),
-            Bound("feet apart", lambda m: m.ankle_gap, 1.0, INF, 0.3),
-            Bound("legs sideways", lambda m: m.ankle_out, 0.35, INF, 0.2),
-        ),
+        "a humanoid robot practicing gymnastics, doing the side splits", POSTURES["splits"].bounds
     ),
     "hands-on-hips": Task(
-        "a humanoid robot standing up with hands on hips",
-        (
-            *STANDS,
-            Bound("hands at the hips", lambda m: m.hands_to_hips, 0.0, 0.14, 0.15),
-            Bound("elbows out", lambda m: m.elbows_out, 0.20, INF, 0.1),
-        ),
+        "a humanoid robot standing up with hands on hips", _STANDING + ARMS["on-hips"].bounds
     ),
-    "one-leg": Task(
-        "a humanoid robot standing up on one leg",
-        (
-            Bound("torso upright", lambda m: m.upright, 0.80, INF, 0.3),
-            Bound("hips high", lambda m: m.hips, 0.70, INF, 0.15),
-            Bound("one foot on the floor", lambda m: m.ankles.min(), 0.03, ON_FLOOR, 0.15),
-            Bound("the other lifted", lambda m: m.ankles.max(), 0.25, INF, 0.15),
-        ),
-    ),
+    "one-leg": Task("a humanoid robot standing up on one leg", POSTURES["one-leg"].bounds),
     "arms-crossed": Task(
-        "a humanoid robot standing up, with its arms crossed",
-        (
-            *STANDS,
-            Bound("hands across the chest", lambda m: m.hands_out, -INF, -0.03, 0.15),
-            Bound("hands ahead", lambda m: m.hands_ahead, 0.06, 0.40, 0.15),
-            Bound("hands at the chest", lambda m: m.hands_above_shoulders, -0.35, 0.10, 0.2),
-        ),
+        "a humanoid robot standing up, with its arms crossed", _STANDING + ARMS["crossed"].bounds
     ),
 }
 

@@ -1,0 +1,126 @@
+"""How much a frame looks like the goal sentence (VLM-RM, Rocamonde et al. 2023, arXiv 2310.12921).
+
+In three parts for compiled loops: `ClipWeights`, a pytree that is an argument of the program; no state;
+and `score(weights, frames, settings)`, pure. `ClipReward` is a small object in front of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxrm.models import Clip
+from jaxrm.types import Frames
+from jaxrm.weights import ClipCheckpoint, ImageSettings, check_frames, embed_frames, unit
+
+
+class ClipWeights(NamedTuple):
+    """What the reward looks with and for. All frozen.
+
+    Attributes:
+      model: the network.
+      goal: unit vector of the goal sentence, [d].
+      baseline: unit vector of the baseline sentence, [d]; None where alpha is 0.
+    """
+
+    model: Clip
+    goal: Float[Array, "d"]
+    baseline: Float[Array, "d"] | None
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """Static choices: how frames become pixels, and alpha."""
+
+    images: ImageSettings
+    alpha: float = 0.0
+
+
+def goal_baseline(
+    s: Float[Array, "*batch d"], goal: Float[Array, "d"], baseline: Float[Array, "d"], alpha: float
+) -> Float[Array, "*batch"]:
+    """1 - ||alpha proj_L(s) + (1 - alpha) s - g||^2 / 2, with L the line through baseline and goal.
+
+    All three are unit vectors. alpha = 0 is the cosine, alpha = 1 keeps only what lies along L.
+    """
+    line = unit(goal - baseline)
+    # The goal lies on L, so proj_L(s) - g is the part of s - g along L.
+    away = s - goal
+    along = (away @ line)[..., None] * line
+    rest = alpha * along + (1 - alpha) * away
+    return 1 - 0.5 * jnp.sum(rest**2, axis=-1)
+
+
+def score(weights: ClipWeights, frames: Frames, settings: ClipSettings) -> Float[Array, "*batch"]:
+    """uint8 [*batch, h, w, 3] -> float32 [*batch]. Pure; `settings` is static."""
+    s = embed_frames(weights.model, frames, settings.images)
+    if weights.baseline is None:
+        return s @ weights.goal
+    return goal_baseline(s, weights.goal, weights.baseline, settings.alpha)
+
+
+_score = jax.jit(score, static_argnames="settings")
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class ClipReward:
+    """A reward of frames. A pytree: as an argument of a compiled function its weights are arguments too."""
+
+    weights: ClipWeights
+    settings: ClipSettings = field(metadata={"static": True})
+
+    @classmethod
+    def create(
+        cls,
+        clip: ClipCheckpoint,
+        *,
+        goal: str | Sequence[str],
+        baseline: str | None = None,
+        alpha: float = 0.0,
+        allow_unknown_words: bool = False,
+    ) -> "ClipReward":
+        """Reward what looks like `goal`.
+
+        Args:
+          clip: what `load_clip` gives.
+          goal: a sentence, or several: their unit vectors are averaged, and the mean gets unit norm again
+            (VLM-RM's published code leaves it shorter, so that its alpha = 0 is no cosine).
+          baseline: what the scene looks like anyway; needed where alpha > 0, without effect where it is 0.
+          alpha: strength of the goal-baseline regularisation, in [0, 1]; 0 is the cosine.
+          allow_unknown_words: go on with words that the model never saw in training.
+
+        Raises:
+          ValueError: alpha outside [0, 1]; alpha > 0 without a baseline, or with one that the model cannot
+            tell from the goal; an empty, too long or unknown sentence.
+        """
+        goals = [goal] if isinstance(goal, str) else list(goal)
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"alpha is {alpha}, wanted 0 to 1")
+        if alpha > 0 and baseline is None:
+            raise ValueError(f"alpha is {alpha}, and above 0 it needs a baseline sentence")
+        sentences = goals if baseline is None else [*goals, baseline]
+        if not allow_unknown_words:
+            clip.processor.check_words(sentences)
+        vectors = clip.embed_texts(sentences)
+        goal_vector = unit(vectors[: len(goals)].mean(axis=0))
+        settings = ClipSettings(clip.processor.images, float(alpha))
+        if alpha == 0:
+            return cls(ClipWeights(clip.model, goal_vector, None), settings)
+        if jnp.linalg.norm(goal_vector - vectors[-1]) < 1e-6:
+            raise ValueError(
+                f"goal {goal!r} and baseline {baseline!r} are the same to the model: no line joins them"
+            )
+        return cls(ClipWeights(clip.model, goal_vector, vectors[-1]), settings)
+
+    def __call__(self, frames: Frames) -> Float[Array, "*batch"]:
+        """uint8 [*batch, h, w, 3] -> float32 [*batch]; works under jit and vmap.
+
+        Raises:
+          TypeError, ValueError: frames of another dtype or shape.
+        """
+        check_frames(frames)
+        return _score(self.weights, frames, self.settings)

@@ -1,0 +1,67 @@
+"""The host side of a checkpoint: everything that is not an array."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from jaxrm.weights.files import write_bytes, write_json
+from jaxrm.weights.preprocess import ImageSettings, format_settings
+from jaxrm.weights.tokens import TOKENIZER, TRAINING_WORDS, TextProcessor, TrainingWords
+
+PREPROCESSOR = "preprocessor_config.json"
+_CARRIED = (
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Processor:
+    """Tokeniser, sizes, mean and std. Never inside a pytree.
+
+    Attributes:
+      images: how frames become pixels; hashable, a static argument of compiled functions.
+      texts: the tokeniser and the context length.
+      training_words: what the model was taught, where that is known.
+    """
+
+    images: ImageSettings
+    texts: TextProcessor = field(repr=False)
+    training_words: TrainingWords | None = field(default=None, repr=False)
+
+    @property
+    def context(self) -> int:
+        """The longest text in tokens."""
+        return self.texts.context
+
+    @property
+    def tokenizer(self):
+        """The `tokenizers.Tokenizer`, read when first needed."""
+        return self.texts.tokenizer
+
+    def tokenize(self, texts: Sequence[str]) -> np.ndarray:
+        """Sentences -> int32 [n, context]."""
+        return self.texts(texts)
+
+    def check_words(self, texts: Sequence[str]) -> None:
+        """Raise `UnknownWordsError`, a ValueError, if a word was not in training, where that is known."""
+        if self.training_words is not None:
+            self.training_words.check(texts)
+
+    def save(self, directory: Path) -> None:
+        """Write preprocessor_config.json, the tokeniser's files and training_words.json."""
+        write_json(directory / PREPROCESSOR, format_settings(self.images))
+        if self.training_words is not None:
+            write_json(directory / TRAINING_WORDS, self.training_words.to_json())
+        source = self.texts.source
+        if not isinstance(source, Path):
+            write_bytes(directory / TOKENIZER, source.to_str(pretty=True).encode())
+            return
+        for name in (TOKENIZER, *_CARRIED):
+            if (source / name).is_file() and source.resolve() != directory.resolve():
+                write_bytes(directory / name, (source / name).read_bytes())

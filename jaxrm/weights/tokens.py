@@ -1,0 +1,125 @@
+"""Sentences -> token ids, and whether a model has ever seen their words."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from jaxrm.weights.files import read_json
+
+TOKENIZER, TRAINING_WORDS = "tokenizer.json", "training_words.json"
+_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
+
+
+class UnknownWordsError(ValueError):
+    """A sentence has words that the model never saw in training."""
+
+
+@dataclass(frozen=True)
+class TrainingWords:
+    """The words of a model's training captions, and some of the captions as examples."""
+
+    words: frozenset[str]
+    captions: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, captions: Iterable[str], examples: int = 20) -> "TrainingWords":
+        """All words of the captions; the first few distinct captions are kept as examples."""
+        distinct = tuple(dict.fromkeys(captions))
+        return cls(frozenset(word for text in distinct for word in words_of(text)), distinct[:examples])
+
+    def check(self, texts: Sequence[str]) -> None:
+        """Raise `UnknownWordsError` naming each word that is not known, and the nearest known ones."""
+        unknown = dict.fromkeys(word for text in texts for word in words_of(text) if word not in self.words)
+        if not unknown:
+            return
+        lines = []
+        for word in unknown:
+            near = difflib.get_close_matches(word, sorted(self.words), n=3, cutoff=0.5)
+            lines.append(f"{word!r}" + (f" (nearest known: {', '.join(near)})" if near else ""))
+        examples = "".join(f"\n  {caption}" for caption in self.captions[:5])
+        raise UnknownWordsError(
+            f"the model never saw these words in training: {'; '.join(lines)}. It cannot know their meaning; "
+            "allow_unknown_words=True goes on regardless."
+            + (f" Captions that it knows:{examples}" if examples else "")
+        )
+
+    def to_json(self) -> dict[str, list[str]]:
+        return {"words": sorted(self.words), "captions": list(self.captions)}
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a sentence, in lower case and without punctuation."""
+    return _WORD.findall(text.lower())
+
+
+def read_training_words(directory: Path) -> TrainingWords | None:
+    """training_words.json, where a checkpoint has one."""
+    path = directory / TRAINING_WORDS
+    if not path.is_file():
+        return None
+    given = read_json(path)
+    return TrainingWords(frozenset(given["words"]), tuple(given.get("captions", ())))
+
+
+class TextProcessor:
+    """A tokeniser, read from `source` when first needed, that ends and pads texts with the end-of-text id."""
+
+    def __init__(self, source: Path | Tokenizer, context: int):
+        """`source`: a directory with tokenizer.json, or a tokeniser; `context`: the longest text."""
+        self.source = source
+        self.context = context
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokeniser itself.
+
+        Raises:
+          FileNotFoundError: the checkpoint has no tokenizer.json.
+        """
+        if isinstance(self.source, Tokenizer):
+            return self.source
+        path = self.source / TOKENIZER
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{self.source} has no {TOKENIZER}, so it embeds images but no texts. From vocab.json and "
+                'merges.txt transformers makes one: python -c "from transformers import AutoTokenizer as T; '
+                f"T.from_pretrained('{self.source}').save_pretrained('{self.source}')\""
+            )
+        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer.no_padding()  # ours are rows of the model's context, and
+        tokenizer.no_truncation()  # a text that does not fit is an error
+        return tokenizer
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """Sentences -> int32 [n, context].
+
+        Raises:
+          TypeError: one string instead of several.
+          ValueError: no sentence, an empty one, or one longer than the context.
+        """
+        check_texts(texts)
+        rows = np.zeros((len(texts), self.context), np.int32)
+        for row, text in zip(rows, texts, strict=True):
+            ids = self.tokenizer.encode(text).ids
+            if len(ids) > self.context:
+                raise ValueError(f"{len(ids)} tokens, and the model takes {self.context} at most: {text!r}")
+            # The text's own last id pads, so the first end-of-text stays where it is.
+            row[:] = ids[-1]
+            row[: len(ids)] = ids
+        return rows
+
+
+def check_texts(texts: Sequence[str]) -> None:
+    """Raise unless this is a sequence of non-empty sentences."""
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"wanted a list of sentences, got {texts!r}")
+    if not len(texts):
+        raise ValueError("no sentence given")
+    if any(not text.strip() for text in texts):
+        raise ValueError(f"a sentence is empty: {list(texts)!r}")

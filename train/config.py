@@ -5,6 +5,8 @@ import difflib
 from pathlib import Path
 from typing import TypeVar
 
+import tyro
+
 from train import recipes
 from train.networks import ACTIVATIONS, DISTRIBUTIONS
 
@@ -33,7 +35,7 @@ def _default(value: T) -> T:
 class PolicyConfig:
     """Train a policy on a task. What is not given comes from the task's recipe (`train/recipes.py`)."""
 
-    task: str
+    task: tyro.conf.Positional[str]
     """Name of the task, or `module:factory` for one of your own."""
     goal: str | None = None
     """A sentence that replaces the task's own prompt."""
@@ -134,7 +136,9 @@ class PolicyConfig:
         if self.algo == "sac":
             raise ValueError("algo 'sac' is not there yet; use 'ppo'")
         if self.seeds != 1:
-            raise ValueError("several seeds in one program are not there yet; run them one by one with --seed")
+            raise ValueError(
+                "several seeds in one program are not there yet; run them one by one with --seed"
+            )
         if self.goal is not None and not self.goal.strip():
             raise ValueError("goal is empty: say what you want in a sentence")
         if self.goal is not None and self.reward == "truth":
@@ -144,7 +148,9 @@ class PolicyConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.unroll_length % self.reward_every:
-            raise ValueError(f"reward_every {self.reward_every} does not divide unroll_length {self.unroll_length}")
+            raise ValueError(
+                f"reward_every {self.reward_every} does not divide unroll_length {self.unroll_length}"
+            )
 
     def check_shapes(self, devices: int) -> None:
         """Refuses worlds, shards, devices and minibatches that do not divide.

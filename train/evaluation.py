@@ -86,9 +86,7 @@ def summary(rollouts: Rollouts) -> dict[str, float]:
 def save(rollouts: Rollouts, path: Any) -> None:
     """As `rollouts.npz`: qpos, key, reward, truth, success a step, and `episode_success`."""
     arrays = {name: np.asarray(x) for name, x in rollouts._asdict().items()}
-    np.savez_compressed(
-        path, **arrays, episode_success=np.mean(arrays["success"], axis=1) >= SUCCESS_SHARE
-    )
+    np.savez_compressed(path, **arrays, episode_success=np.mean(arrays["success"], axis=1) >= SUCCESS_SHARE)
 
 
 def _where(condition: Array, new: Array, old: Array) -> Array:

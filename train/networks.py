@@ -66,7 +66,9 @@ def make_actor_critic(
     elif action_distribution == "normal":
         actions = distribution.NormalDistribution(event_size=action_size)
     else:
-        raise ValueError(f"unknown distribution {action_distribution!r}: known are {', '.join(DISTRIBUTIONS)}")
+        raise ValueError(
+            f"unknown distribution {action_distribution!r}: known are {', '.join(DISTRIBUTIONS)}"
+        )
     policy = networks.make_policy_network(
         actions.param_size,
         observation_size,

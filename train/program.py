@@ -21,7 +21,7 @@ from envs.types import Env, State
 from train import ppo
 from train.config import PolicyConfig
 from train.networks import ActorCritic, init_statistics
-from train.rewards import LoopReward, in_blocks
+from train.rewards import LoopReward
 from train.rollout import (
     Transition,
     episode_ends,
@@ -56,13 +56,13 @@ class Program(NamedTuple):
     """Compiled on first use.
 
     Attributes:
-      init: `init(seed) -> TrainState`.
+      init: `init(key) -> TrainState`.
       run: `run(state, weights, iterations) -> (state, figures)`; the state is donated; figures are
         float32 [FIGURES_PER_CALL] a name, a row an iteration.
       shardings: of a `TrainState`, a prefix tree.
     """
 
-    init: Callable[[int], TrainState]
+    init: Callable[[Array], TrainState]
     run: Any
     shardings: TrainState
     mesh: Mesh
@@ -89,7 +89,9 @@ def make_program(
         config.max_grad_norm,
         config.iterations * config.epochs * config.minibatches if config.decay else None,
     )
-    shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), _SHARDED, is_leaf=lambda x: isinstance(x, P))
+    shardings = jax.tree.map(
+        lambda spec: NamedSharding(mesh, spec), _SHARDED, is_leaf=lambda x: isinstance(x, P)
+    )
 
     def init(key: Array) -> TrainState:
         return _init_state(config, env, networks, reward, optimizer, key)
@@ -101,7 +103,9 @@ def make_program(
         _, shapes = jax.eval_shape(iterate, state, weights)
         rows = {name: jnp.zeros((FIGURES_PER_CALL, *x.shape), x.dtype) for name, x in shapes.items()}
 
-        def body(index: Array, carry: tuple[TrainState, dict[str, Array]]) -> tuple[TrainState, dict[str, Array]]:
+        def body(
+            index: Array, carry: tuple[TrainState, dict[str, Array]]
+        ) -> tuple[TrainState, dict[str, Array]]:
             state, rows = carry
             state, figures = iterate(state, weights)
             return state, {name: rows[name].at[index].set(x) for name, x in figures.items()}
@@ -111,9 +115,8 @@ def make_program(
     sharded = jax.shard_map(
         many, mesh=mesh, in_specs=(_SHARDED, P(), P()), out_specs=(_SHARDED, P()), check_vma=False
     )
-    jitted_init = jax.jit(init, out_shardings=shardings)
     return Program(
-        init=lambda seed: jitted_init(jax.random.PRNGKey(seed)),
+        init=jax.jit(init, out_shardings=shardings),
         run=jax.jit(sharded, donate_argnums=0),
         shardings=shardings,
         mesh=mesh,
@@ -210,7 +213,7 @@ def collect(
 
     Start states for worlds whose episode ends are drawn once an unroll, not at each of its steps.
     """
-    shards, per_shard = state.worlds.time.shape
+    per_shard = state.worlds.time.shape[1]
     worlds = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), state.worlds)
     fresh_keys = jax.vmap(lambda key: jax.random.split(key, per_shard))(reset_keys)
     fresh = reset_worlds(env, fresh_keys.reshape(-1, fresh_keys.shape[-1]))
@@ -256,9 +259,7 @@ def make_samples(
     return ppo.Samples(steps.obs, steps.action, steps.log_prob, advantages, targets, weight)
 
 
-def _normalize_rewards(
-    config: PolicyConfig, stats: Any, rewards: Array, weight: Array
-) -> tuple[Any, Array]:
+def _normalize_rewards(config: PolicyConfig, stats: Any, rewards: Array, weight: Array) -> tuple[Any, Array]:
     """Shifts and scales rewards by what was seen so far, so that returns are of order 1."""
     if not config.normalize_reward:
         return stats, rewards

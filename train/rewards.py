@@ -7,8 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+import jaxrm
 from envs.types import Env
+from jaxrm.rewards import clip
 from jaxrm.types import Pose
+from train.config import PolicyConfig
 
 Score = Callable[[Any, Any, Pose], Float[Array, "time envs"]]
 
@@ -35,6 +38,44 @@ class LoopReward(NamedTuple):
 def truth_reward() -> LoopReward:
     """The environment's own reward of every step."""
     return LoopReward("truth", (), (), None, None)
+
+
+def make(config: PolicyConfig, env: Env) -> LoopReward:
+    """The reward that a config asks for.
+
+    Raises:
+      FileNotFoundError: there is no such model.
+      ValueError: the reward is unknown, or the model cannot take the sentence.
+    """
+    if config.reward == "truth":
+        return truth_reward()
+    if config.reward == "clip":
+        return clip_reward(config, env)
+    raise ValueError(f"unknown reward {config.reward!r}")
+
+
+def clip_reward(config: PolicyConfig, env: Env) -> LoopReward:
+    """How much the frame of a pose, drawn at the model's own size, looks like the goal sentence."""
+    goal = env.goal if config.goal is None else config.goal
+    checkpoint = jaxrm.load_clip(config.model)
+    reward = clip.ClipReward.create(
+        checkpoint,
+        goal=goal,
+        baseline=env.baseline if config.alpha > 0 else None,
+        alpha=config.alpha,
+        allow_unknown_words=config.allow_unknown_words,
+    )
+    settings, size = reward.settings, reward.settings.images.size
+
+    def score(weights: Any, state: Any, poses: Pose) -> Array:
+        def judge(block: Pose) -> Array:
+            with jax.default_matmul_precision("highest"):
+                frames = jax.vmap(lambda pose: env.frame(pose, size, size))(block)
+            return clip.score(weights, frames, settings)
+
+        return in_blocks(judge, poses, config.reward_batch)
+
+    return LoopReward(f"clip ({config.model})", reward.weights, (), score, goal)
 
 
 def in_blocks(judge: Callable[[Pose], Array], poses: Pose, block: int) -> Array:

@@ -126,4 +126,3 @@ def spread_scores(
 
 def episode_ends(transitions: Transition) -> Bool[Array, "*batch"]:
     return transitions.terminated | transitions.truncated
-

@@ -1,0 +1,93 @@
+"""The training state on disk, by Orbax: written aside and renamed, so that a kill leaves the one before."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from train.program import TrainState
+
+T = TypeVar("T")
+KEPT = 2
+
+
+class Checkpoints:
+    """Checkpoints of a run, named by iteration. Use as a context manager.
+
+    Each holds `state` (everything), `policy` (networks and observation statistics alone) and
+    `about` (sizes, seconds, the digest of the reward's weights).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._manager = ocp.CheckpointManager(
+            folder.absolute(),
+            options=ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=True),
+            item_names=("state", "policy", "about"),
+        )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+    def latest(self) -> int | None:
+        return self._manager.latest_step()
+
+    def save(self, state: TrainState, about: dict[str, Any]) -> None:
+        iteration = int(state.iteration)
+        if iteration == self.latest():
+            return
+        self._manager.save(
+            iteration,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(_flat(state)),
+                policy=ocp.args.StandardSave(_flat((state.params, state.obs_stats))),
+                about=ocp.args.JsonSave(about),
+            ),
+        )
+
+    def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
+        """The newest state; `like` gives shapes and shardings (`jax.ShapeDtypeStruct` leaves will do).
+
+        Raises:
+          FileNotFoundError: there is none.
+        """
+        return self._restore("state", like)
+
+    def restore_policy(self, like: T) -> T:
+        """Parameters and observation statistics of the newest state."""
+        return self._restore("policy", like)[0]
+
+    def about(self) -> dict[str, Any]:
+        return self._load(about=ocp.args.JsonRestore())["about"]
+
+    def _restore(self, item: str, like: T) -> tuple[T, dict[str, Any]]:
+        target = ocp.args.StandardRestore(_flat(like))
+        loaded = self._load(about=ocp.args.JsonRestore(), **{item: target})
+        return _unflat(loaded[item], like), loaded["about"]
+
+    def _load(self, **args: Any) -> Any:
+        step = self.latest()
+        if step is None:
+            raise FileNotFoundError(f"no checkpoint in {str(self._manager.directory)!r}")
+        return self._manager.restore(step, args=ocp.args.Composite(**args))
+
+
+def _named(tree: Any) -> list[tuple[str, Any]]:
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
+
+
+def _flat(tree: Any) -> dict[str, Any]:
+    """Leaves by path. Arrays without elements, which cannot be stored, are left out."""
+    return {name: leaf for name, leaf in _named(tree) if np.prod(leaf.shape, dtype=int) > 0}
+
+
+def _unflat(flat: dict[str, Any], like: T) -> T:
+    leaves = [
+        flat[name] if name in flat else jax.numpy.zeros(leaf.shape, leaf.dtype) for name, leaf in _named(like)
+    ]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)

@@ -1,0 +1,107 @@
+"""The command line: a program's name, then what tyro makes of its config."""
+
+import dataclasses
+import difflib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import tyro
+
+from train import policies
+from train.config import PolicyConfig
+
+_USAGE = """\
+usage: python -m train PROGRAM ...
+
+programs:
+  policy TASK   train a policy on a task        python -m train policy humanoid/kneeling
+  eval RUN      judge a trained policy again    python -m train eval runs/humanoid-kneeling-seed0
+  clip          train the small CLIP            python -m train clip
+
+`python -m train PROGRAM --help` tells more; after `policy TASK` it shows the defaults of that task."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalConfig:
+    """Judge the newest policy of a run again, from its task's own start."""
+
+    run: tyro.conf.Positional[Path]
+    """The run's folder."""
+
+
+def main(arguments: list[str]) -> int:
+    """Runs a program; a mistake of the caller's is one line on stderr and exit status 2."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_USAGE)
+        return 0 if arguments else 2
+    name, rest = arguments[0], arguments[1:]
+    if name not in _PROGRAMS:
+        near = difflib.get_close_matches(name, _PROGRAMS, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_PROGRAMS)}"
+        return _complain(f"unknown program {name!r}: {hint}")
+    use_compilation_cache()
+    try:
+        _PROGRAMS[name](rest)
+    except (ValueError, FileNotFoundError, FileExistsError) as error:
+        if os.environ.get("JAXRM_TRACEBACK"):
+            raise
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs where `JAX_COMPILATION_CACHE_DIR` says, and nowhere else."""
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+
+
+def parse_policy(arguments: list[str]) -> PolicyConfig:
+    """A config from the command line, what is not given being the task's own default.
+
+    Raises:
+      ValueError: the task is unknown.
+    """
+    task = arguments[0] if arguments and not arguments[0].startswith("-") else None
+    if task is None:
+        default = PolicyConfig(task="humanoid/kneeling")
+        fields: Any = Annotated[PolicyConfig, tyro.conf.arg(name="")]
+    else:
+        default, fields = PolicyConfig(task=task), PolicyConfig
+    return _parse(fields, "policy", arguments, default)
+
+
+def _parse(kind: Any, program: str, arguments: list[str], default: Any = None) -> Any:
+    extra = {} if default is None else {"default": default}
+    return tyro.cli(kind, prog=f"python -m train {program}", args=arguments, **extra)
+
+
+def _policy(arguments: list[str]) -> None:
+    policies.policy(parse_policy(arguments))
+
+
+def _eval(arguments: list[str]) -> None:
+    config = _parse(EvalConfig, "eval", arguments)
+    for name, value in policies.evaluate(config.run).items():
+        print(f"{name:14} {value:.4f}")
+
+
+def _clip(arguments: list[str]) -> None:
+    if importlib.util.find_spec("train.clip") is None:
+        raise ValueError("program 'clip' is not there yet")
+    clip: Any = importlib.import_module("train.clip")
+    clip.main(_parse(clip.ClipConfig, "clip", arguments))
+
+
+def _complain(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+_PROGRAMS: dict[str, Callable[[list[str]], None]] = {"policy": _policy, "eval": _eval, "clip": _clip}

@@ -1,0 +1,117 @@
+"""A run's folder: its config, its metrics, its result; what is written where, and when it is refused."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from train.config import PolicyConfig
+
+# Fields that do not change what a run computes, so that a resumed run may have others.
+HOST_FIELDS = ("out", "resume", "seconds_per_call", "calls_per_checkpoint")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    path: Path
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def videos(self) -> Path:
+        return self.path / "videos"
+
+    @property
+    def rollouts(self) -> Path:
+        return self.path / "rollouts.npz"
+
+    def read_config(self) -> PolicyConfig:
+        """Raises FileNotFoundError where there is no run."""
+        file = self.path / "config.yaml"
+        if not file.is_file():
+            raise FileNotFoundError(f"no run in {str(self.path)!r}: it has no config.yaml")
+        return _from_plain(yaml.safe_load(file.read_text()))
+
+    def create(self, config: PolicyConfig) -> None:
+        """Makes the folder, or on `resume` checks that it holds the same run."""
+        self.check(config)
+        self.videos.mkdir(parents=True, exist_ok=True)
+        self.checkpoints.mkdir(exist_ok=True)
+        if not (self.path / "config.yaml").exists():
+            write_text(self.path / "config.yaml", yaml.safe_dump(_to_plain(config), sort_keys=False))
+
+    def check(self, config: PolicyConfig) -> None:
+        """Refuses a folder that exists, and on `resume` one of another config.
+
+        Raises:
+          FileExistsError: the folder has something in it and `resume` is not set.
+          FileNotFoundError: `resume` is set and there is no run.
+          ValueError: `resume` is set and the config differs; names the fields.
+        """
+        if not config.resume:
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise FileExistsError(
+                    f"{str(self.path)!r} exists: go on with --resume, or take another folder with --out"
+                )
+            return
+        before, now = (_to_plain(x) for x in (self.read_config(), config))
+        other = [name for name in now if name not in HOST_FIELDS and before[name] != now[name]]
+        if other:
+            listed = "; ".join(f"{name} was {before[name]!r}, now {now[name]!r}" for name in other)
+            raise ValueError(f"cannot resume {str(self.path)!r} with another config: {listed}")
+
+    def append_metrics(self, rows: list[dict[str, Any]]) -> None:
+        with self.metrics.open("a") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """Whole lines; a line that a kill cut short is left out."""
+        if not self.metrics.exists():
+            return []
+        lines = self.metrics.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def cut_metrics(self, iteration: int) -> None:
+        """Drops what was logged after `iteration`: a resumed run writes it again."""
+        rows = [row for row in self.read_metrics() if row["iteration"] <= iteration]
+        write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def write_result(self, result: dict[str, Any], name: str = "result.json") -> None:
+        write_text(self.path / name, json.dumps(result, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    os.replace(part, path)
+
+
+def _to_plain(config: PolicyConfig) -> dict[str, Any]:
+    plain = dataclasses.asdict(config)
+    for name, value in plain.items():
+        if isinstance(value, tuple):
+            plain[name] = list(value)
+        elif isinstance(value, Path):
+            plain[name] = str(value)
+    return plain
+
+
+def _from_plain(plain: dict[str, Any]) -> PolicyConfig:
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+    if values.get("out") is not None:
+        values["out"] = Path(values["out"])
+    known = {field.name for field in dataclasses.fields(PolicyConfig)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"config.yaml has fields that are unknown here: {', '.join(unknown)}")
+    return PolicyConfig(**values)

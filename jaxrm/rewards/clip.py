@@ -14,7 +14,9 @@ from jaxtyping import Array, Float
 
 from jaxrm.models import Clip
 from jaxrm.types import Frames
-from jaxrm.weights import ClipCheckpoint, ImageSettings, check_frames, embed_frames, unit
+from jaxrm.weights import ClipCheckpoint, ImageSettings, check_frames, check_texts, embed_frames, unit
+
+_SAME = 1e-6  # float32 vectors closer than this are the same
 
 
 class ClipWeights(NamedTuple):
@@ -102,15 +104,19 @@ class ClipReward:
             raise ValueError(f"alpha is {alpha}, wanted 0 to 1")
         if alpha > 0 and baseline is None:
             raise ValueError(f"alpha is {alpha}, and above 0 it needs a baseline sentence")
+        check_texts(goals)
         sentences = goals if baseline is None else [*goals, baseline]
         if not allow_unknown_words:
             clip.processor.check_words(sentences)
         vectors = clip.embed_texts(sentences)
-        goal_vector = unit(vectors[: len(goals)].mean(axis=0))
+        mean = vectors[: len(goals)].mean(axis=0)
+        if jnp.linalg.norm(mean) < _SAME:
+            raise ValueError(f"the goals {goals!r} point in opposite directions: their mean has none")
+        goal_vector = unit(mean)
         settings = ClipSettings(clip.processor.images, float(alpha))
         if alpha == 0:
             return cls(ClipWeights(clip.model, goal_vector, None), settings)
-        if jnp.linalg.norm(goal_vector - vectors[-1]) < 1e-6:
+        if jnp.linalg.norm(goal_vector - vectors[-1]) < _SAME:
             raise ValueError(
                 f"goal {goal!r} and baseline {baseline!r} are the same to the model: no line joins them"
             )

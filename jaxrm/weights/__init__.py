@@ -4,7 +4,7 @@ from jaxrm.weights.clip import ClipCheckpoint, embed_frames, load_clip, save, un
 from jaxrm.weights.preprocess import ImageSettings, check_frames, default_settings, preprocess
 from jaxrm.weights.processor import Processor
 from jaxrm.weights.table import WeightsError
-from jaxrm.weights.tokens import TextProcessor, TrainingWords, UnknownWordsError
+from jaxrm.weights.tokens import TextProcessor, TrainingWords, UnknownWordsError, check_texts
 
 __all__ = [
     "ClipCheckpoint",
@@ -15,6 +15,7 @@ __all__ = [
     "UnknownWordsError",
     "WeightsError",
     "check_frames",
+    "check_texts",
     "default_settings",
     "embed_frames",
     "load_clip",

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from jaxrm.models import Clip
@@ -81,7 +80,7 @@ def load_clip(
 
     Args:
       name: what to load; only safetensors are read.
-      dtype: what is computed in; weights keep the dtype of their file.
+      dtype: what is computed in; weights keep the dtype of their file (float64 only under x64).
       resize: how frames of another size are resized, see `ImageSettings`.
 
     Raises:
@@ -98,7 +97,7 @@ def load_clip(
     else:
         warn_about_defaults(directory, size)
         images = default_settings(size, resize)
-    texts = TextProcessor(directory, config.text.context)
+    texts = TextProcessor(directory, config.text)
     return ClipCheckpoint(model, Processor(images, texts, read_training_words(directory)))
 
 
@@ -113,5 +112,5 @@ def save(clip: ClipCheckpoint, directory: str | os.PathLike) -> None:
     tensors = to_tensors(clip_hf.table(config), clip.model)
     files.write_tensors(directory, tensors)
     clip.processor.save(directory)
-    dtype = np.result_type(*{tensor.dtype for tensor in tensors.values()}).name
+    dtype = clip.model.vision.patch_kernel.dtype.name
     files.write_json(directory / "config.json", clip_hf.format_config(config, dtype))

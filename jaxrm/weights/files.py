@@ -13,7 +13,7 @@ from safetensors.numpy import save as safetensors_bytes
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 # What is fetched from the hub: no pickle and no code ever is.
-HUB_FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "merges.txt", "*.model")
+HUB_FILES = ("model.safetensors", "model-*-of-*.safetensors", "*.json", "merges.txt", "*.model")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _PACKAGE = Path(__file__).resolve().parents[1]
 _SHELVES = (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints")  # the wheel's and the checkout's
@@ -51,7 +51,9 @@ def _download(name: str) -> Path:
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
-    except Exception as error:
+    except (
+        Exception
+    ) as error:  # no network, no such model, an impossible name: one meaning
         raise FileNotFoundError(
             f"no directory {name!r}, and the Hugging Face hub did not give a model of that name: {error}"
         ) from error

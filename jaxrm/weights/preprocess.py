@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import jax
@@ -163,6 +164,7 @@ def _resize_and_crop(frames: jax.Array, settings: ImageSettings) -> jax.Array:
     return frames[..., top : top + size, left : left + size, :]
 
 
+@cache
 def warn_about_defaults(directory: Any, size: int) -> None:
     """Say once per directory that CLIP's own preprocessing stands in."""
     warnings.warn(

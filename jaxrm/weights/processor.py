@@ -37,7 +37,7 @@ class Processor:
     @property
     def context(self) -> int:
         """The longest text in tokens."""
-        return self.texts.context
+        return self.texts.config.context
 
     @property
     def tokenizer(self):

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from jaxrm.models import TextConfig
+from jaxrm.models.text import LEGACY_EOS
 from jaxrm.weights.files import read_json
 
 TOKENIZER, TRAINING_WORDS = "tokenizer.json", "training_words.json"
@@ -70,10 +72,10 @@ def read_training_words(directory: Path) -> TrainingWords | None:
 class TextProcessor:
     """A tokeniser, read from `source` when first needed, that ends and pads texts with the end-of-text id."""
 
-    def __init__(self, source: Path | Tokenizer, context: int):
-        """`source`: a directory with tokenizer.json, or a tokeniser; `context`: the longest text."""
+    def __init__(self, source: Path | Tokenizer, config: TextConfig):
+        """`source`: a directory with tokenizer.json, or a tokeniser; `config`: the tower that reads."""
         self.source = source
-        self.context = context
+        self.config = config
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -104,15 +106,27 @@ class TextProcessor:
           ValueError: no sentence, an empty one, or one longer than the context.
         """
         check_texts(texts)
-        rows = np.zeros((len(texts), self.context), np.int32)
+        rows = np.zeros((len(texts), self.config.context), np.int32)
         for row, text in zip(rows, texts, strict=True):
             ids = self.tokenizer.encode(text).ids
-            if len(ids) > self.context:
-                raise ValueError(f"{len(ids)} tokens, and the model takes {self.context} at most: {text!r}")
+            self._check(ids, text)
             # The text's own last id pads, so the first end-of-text stays where it is.
             row[:] = ids[-1]
             row[: len(ids)] = ids
         return rows
+
+    def _check(self, ids: list[int], text: str) -> None:
+        context, vocabulary, eos = self.config.context, self.config.vocabulary, self.config.eos_token_id
+        if len(ids) > context:
+            raise ValueError(f"{len(ids)} tokens, and the model takes {context} at most: {text!r}")
+        if max(ids) >= vocabulary:
+            raise ValueError(
+                f"the tokeniser gives id {max(ids)}, but the model's vocabulary ends at {vocabulary - 1}"
+            )
+        end = max(ids) if eos == LEGACY_EOS else eos
+        # The model is read at the first end-of-text: elsewhere it would be blind to the rest.
+        if end not in ids or ids.index(end) != len(ids) - 1:
+            raise ValueError(f"tokens {ids} of {text!r} do not end with their only end-of-text id, {end}")
 
 
 def check_texts(texts: Sequence[str]) -> None:

@@ -28,6 +28,9 @@ UPRIGHT = 0.2  # rad: within this of upright counts as success
 _DRAWING = """
 <mujoco model="pendulum">
   <visual><headlight ambient=".3 .3 .3" diffuse=".4 .4 .4" specular="0 0 0"/></visual>
+  <asset>
+    <texture type="skybox" builtin="gradient" rgb1=".75 .85 .95" rgb2=".35 .5 .7" width="64" height="64"/>
+  </asset>
   <worldbody>
     <light directional="true" pos="0 -2 4" dir=".2 .4 -1" diffuse=".6 .6 .6"/>
     <camera name="side" pos="0 -4 1.5" xyaxes="1 0 0 0 0 1" fovy="45"/>

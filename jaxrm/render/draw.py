@@ -1,7 +1,9 @@
 """Frames: rays through pixels, what they hit, and its colour."""
 
+import functools
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 
@@ -11,6 +13,8 @@ from jaxrm.render.sky import sky_colour
 from jaxrm.render.trace import Hits, nearest
 from jaxrm.render.vectors import Vec
 from jaxrm.render.view import View
+
+_compiled = functools.partial(jax.jit, static_argnames=("height", "width", "shadows", "samples"))
 
 
 class Picture(NamedTuple):
@@ -36,6 +40,7 @@ class Rays(NamedTuple):
     spread: Array  # between neighbouring rays, radians
 
 
+@_compiled
 def render(
     scene: Scene, view: View, height: int = 224, width: int = 224, shadows: bool = True, samples: int = 1
 ) -> UInt8[Array, "height width 3"]:
@@ -52,9 +57,10 @@ def render(
       uint8 [height, width, 3]; black if anything in `view` is not finite.
     """
     colour, _, _ = _sample(scene, view, height, width, shadows, samples)
-    return _to_bytes(_pool(colour, height, width, samples), view)
+    return _to_bytes(_pool(colour, height, width, samples), view, height, width)
 
 
+@_compiled
 def render_all(
     scene: Scene, view: View, height: int = 224, width: int = 224, shadows: bool = True, samples: int = 1
 ) -> Picture:
@@ -66,7 +72,7 @@ def render_all(
     ok = _finite(view)
     geom = jnp.where(ok, hits.geom, -1).reshape(height, width)
     depth = (hits.distance * rays.cosine).reshape(height, width)
-    rgb = _to_bytes(_pool(colour, height, width, samples), view)
+    rgb = _to_bytes(_pool(colour, height, width, samples), view, height, width)
     return Picture(rgb, jnp.where(geom >= 0, depth, scene.clip[1]), geom)
 
 
@@ -78,7 +84,7 @@ def camera_rays(view: View, height: int, width: int) -> Rays:
     x, y = (columns - 0.5 * (width - 1)) * step, (0.5 * (height - 1) - rows) * step
     x, y = (a.reshape(-1) for a in jnp.meshgrid(x, y))
     right, up, back = (Vec.of(view.camera_mat[:, k]) for k in range(3))
-    cosine = (1.0 + x * x + y * y) ** -0.5
+    cosine = jax.lax.rsqrt(1.0 + x * x + y * y)
     direction = right.times(x).plus(up.times(y)).minus(back)
     return Rays(direction.times(cosine), cosine, step * cosine)
 
@@ -99,13 +105,22 @@ def _hits(scene: Scene, view: View, rays: Rays) -> Hits:
     return Hits(hits.distance, jnp.where(hits.distance * rays.cosine <= far, hits.geom, -1))
 
 
-def _pool(colour: Vec, height: int, width: int, samples: int) -> Float[Array, "height width 3"]:
-    pooled = [c.reshape(height, samples, width, samples).mean((1, 3)) if samples > 1 else c for c in colour]
-    return jnp.stack([c.reshape(height, width) for c in pooled], axis=-1)
+def _pool(colour: Vec, height: int, width: int, samples: int) -> Vec:
+    """Means over samples x samples rays."""
+    if samples == 1:
+        return colour
+    return Vec(*(c.reshape(height, samples, width, samples).mean((1, 3)) for c in colour))
 
 
-def _to_bytes(colour: Float[Array, "height width 3"], view: View) -> UInt8[Array, "height width 3"]:
-    return jnp.where(_finite(view), jnp.round(colour * 255.0), 0.0).astype(jnp.uint8)
+def _to_bytes(colour: Vec, view: View, height: int, width: int) -> UInt8[Array, "height width 3"]:
+    """Colours from 0 to 1 -> uint8.
+
+    The channels travel as the bytes of one word: stacking them would make XLA's CPU compiler
+    shade every pixel three times, one channel at a time (2.7 times the run time of a frame).
+    """
+    red, green, blue = (jnp.round(c * 255.0).astype(jnp.uint32) for c in colour)
+    word = jnp.where(_finite(view), red | (green << 8) | (blue << 16), 0)
+    return jax.lax.bitcast_convert_type(word.reshape(height, width), jnp.uint8)[..., :3]
 
 
 def _finite(view: View) -> Array:

@@ -57,19 +57,38 @@ class Lights:
         )
 
 
+@dataclasses.dataclass(frozen=True)
 class LightRig:
     """How lights hang on bodies: MuJoCo computes their positions, MJX does not, so we do.
 
-    Static: built once from a model and compared by identity inside compiled functions.
+    Static and compared by value, so that scenes of the same model share compiled programs. Tuples
+    with an entry per light; points and directions are triples.
     """
 
-    def __init__(self, m: mujoco.MjModel):
-        self.mode = tuple(int(mode) for mode in m.light_mode)
-        self.body = tuple(int(body) for body in m.light_bodyid)
-        self.target = tuple(int(body) for body in m.light_targetbodyid)
-        self.pos, self.dir = np.array(m.light_pos, np.float32), np.array(m.light_dir, np.float32)
-        self.pos0, self.dir0 = np.array(m.light_pos0, np.float32), np.array(m.light_dir0, np.float32)
-        self.poscom0 = np.array(m.light_poscom0, np.float32)
+    mode: tuple[int, ...]
+    body: tuple[int, ...]
+    target: tuple[int, ...]
+    pos: tuple[tuple[float, ...], ...]
+    dir: tuple[tuple[float, ...], ...]
+    pos0: tuple[tuple[float, ...], ...]
+    dir0: tuple[tuple[float, ...], ...]
+    poscom0: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def from_mujoco(cls, m: mujoco.MjModel) -> "LightRig":
+        def triples(rows: np.ndarray) -> tuple[tuple[float, ...], ...]:
+            return tuple(tuple(float(x) for x in row) for row in rows.reshape(-1, 3))
+
+        return cls(
+            mode=tuple(int(mode) for mode in m.light_mode),
+            body=tuple(int(body) for body in m.light_bodyid),
+            target=tuple(int(body) for body in m.light_targetbodyid),
+            pos=triples(m.light_pos),
+            dir=triples(m.light_dir),
+            pos0=triples(m.light_pos0),
+            dir0=triples(m.light_dir0),
+            poscom0=triples(m.light_poscom0),
+        )
 
     def place(self, data: Any) -> tuple[Float[Array, "lights 3"], Float[Array, "lights 3"]]:
         """Positions and unit directions after `mjx.kinematics` (`com_pos` too for lights in com modes)."""
@@ -81,13 +100,13 @@ class LightRig:
     def _place_one(self, data: Any, i: int) -> tuple[Array, Array]:
         mode, body = self.mode[i], self.body[i]
         if mode == _MODE.mjCAMLIGHT_TRACK:
-            return data.xpos[body] + self.pos0[i], jnp.asarray(self.dir0[i])
+            return data.xpos[body] + jnp.array(self.pos0[i]), jnp.array(self.dir0[i])
         if mode == _MODE.mjCAMLIGHT_TRACKCOM:
-            return data.subtree_com[body] + self.poscom0[i], jnp.asarray(self.dir0[i])
+            return data.subtree_com[body] + jnp.array(self.poscom0[i]), jnp.array(self.dir0[i])
         frame = jnp.asarray(data.xmat[body]).reshape(3, 3)
-        pos = data.xpos[body] + frame @ self.pos[i]
+        pos = data.xpos[body] + frame @ jnp.array(self.pos[i])
         if mode == _MODE.mjCAMLIGHT_FIXED or self.target[i] < 0:
-            return pos, frame @ self.dir[i]
+            return pos, frame @ jnp.array(self.dir[i])
         com = mode == _MODE.mjCAMLIGHT_TARGETBODYCOM
         aim = (data.subtree_com if com else data.xpos)[self.target[i]] - pos
         return pos, aim * jax.lax.rsqrt(jnp.maximum(jnp.sum(aim * aim), 1e-20))

@@ -64,17 +64,22 @@ def texture_image(m: mujoco.MjModel, texture: int) -> np.ndarray:
 def _read_texture(m: mujoco.MjModel, geom: int, material: int, texture: int, out: Surfaces) -> None:
     image = texture_image(m, texture)
     plane = m.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE
-    checker = _checker_colours(image) if plane and m.tex_type[texture] == mujoco.mjtTexture.mjTEXTURE_2D else None
+    checker = (
+        _checker_colours(image) if plane and m.tex_type[texture] == mujoco.mjtTexture.mjTEXTURE_2D else None
+    )
     if checker is not None:
         out.tint_even[geom], out.tint_odd[geom] = checker
         size = m.geom_size[geom, :2]
         spatial = (size <= 0) | bool(m.mat_texuniform[material])  # repeats count per metre
-        out.checker_scale[geom] = m.mat_texrepeat[material] * np.where(spatial, 1.0, 1 / np.where(size > 0, size, 1))
+        out.checker_scale[geom] = m.mat_texrepeat[material] * np.where(
+            spatial, 1.0, 1 / np.where(size > 0, size, 1)
+        )
         return
     if image.std(axis=(0, 1)).max() > _NOTICEABLE:
         name = mujoco.mj_id2name(m, mujoco.mjtObj.mjOBJ_TEXTURE, texture) or f"number {texture}"
         warnings.warn(
-            f"texture {name!r} is drawn as its mean colour: only checkers on planes are drawn so far", stacklevel=5
+            f"texture {name!r} is drawn as its mean colour: only checkers on planes are drawn so far",
+            stacklevel=5,
         )
     out.tint_even[geom] = out.tint_odd[geom] = image.mean(axis=(0, 1))
 

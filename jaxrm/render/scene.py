@@ -106,7 +106,7 @@ class Scene:
             checkered=tuple(g for g in planes if np.any(surfaces.checker_scale[g])),
             camera_names=_names(m, mujoco.mjtObj.mjOBJ_CAMERA, m.ncam),
             body_names=_names(m, mujoco.mjtObj.mjOBJ_BODY, m.nbody),
-            light_rig=LightRig(m),
+            light_rig=LightRig.from_mujoco(m),
         )
 
     def view(self, data: Any, camera: str | Camera) -> View:

@@ -115,7 +115,12 @@ def _light(s: Surface, to_light: Vec, colours: Array) -> Vec:
     half_way = s.normal.dot(to_light.plus(s.to_eye).unit())
     shine = jnp.where(facing > 0, s.specular * _power(half_way, s.exponent), 0.0)
     facing = jnp.maximum(facing, 0.0)
-    return Vec(*(c * (a + d * facing) + p * shine for c, a, d, p in zip(s.colour, ambient, diffuse, specular, strict=True)))
+    return Vec(
+        *(
+            c * (a + d * facing) + p * shine
+            for c, a, d, p in zip(s.colour, ambient, diffuse, specular, strict=True)
+        )
+    )
 
 
 def _power(base: Array, exponent: Array) -> Array:

@@ -69,7 +69,9 @@ def _shadowed_by_spot(scene: Scene, view: View, light: int, points: Vec) -> Bool
     """
     from_light = points.minus(Vec.of(view.light_pos[light]))
     reach = jnp.sqrt(jnp.maximum(from_light.dot(from_light), 1e-12))
-    seen = trace.nearest_capsule(scene, view._replace(camera_pos=view.light_pos[light]), from_light.times(1 / reach))
+    seen = trace.nearest_capsule(
+        scene, view._replace(camera_pos=view.light_pos[light]), from_light.times(1 / reach)
+    )
     return seen < reach * (1 - 1e-3)
 
 

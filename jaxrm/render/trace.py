@@ -81,7 +81,9 @@ def _closer(best: Hits, distance: Array, hit: Array, geom: Array) -> Hits:
 def capsule_rays(scene: Scene, view: View, ids: Array) -> CapsuleRays:
     axis, offset = Vec.of(view.geom_mat[ids][..., 2]), Vec.of(view.camera_pos - view.geom_pos[ids])
     radius, along, square = scene.size[ids, 0], offset.dot(axis), offset.dot(offset)
-    return CapsuleRays(axis, offset, along, square - along**2 - radius**2, square - radius**2, scene.size[ids, 1])
+    return CapsuleRays(
+        axis, offset, along, square - along**2 - radius**2, square - radius**2, scene.size[ids, 1]
+    )
 
 
 def _capsule_distance(c: CapsuleRays, ray: Vec, start: Array) -> tuple[Array, Array]:

@@ -17,11 +17,8 @@ from jaxrm.render.sky import read_sky
 from jaxrm.render.view import View
 
 _GEOM = mujoco.mjtGeom
+_STATIC = {"static": True}
 _VISIBLE_GROUPS = (0, 1, 2)  # what MuJoCo's own viewer shows unless told otherwise
-
-
-def _static() -> Any:
-    return dataclasses.field(metadata={"static": True})
 
 
 @jax.tree_util.register_dataclass
@@ -39,7 +36,8 @@ class Scene:
       specular, shininess, emission: as in MuJoCo's materials.
       tint_even, tint_odd: the two colours of a checker; equal where there is none.
       checker_scale: repeats of the checker per two metres along the plane's x and y; 0 without.
-      sky: coefficients, constant first, of the background's colour as a polynomial in the sine of the elevation.
+      sky: the background's colour as a polynomial in the sine of the elevation: coefficients, constant
+        first.
       camera_fovy: of the model's cameras, degrees.
       lights: the model's lights and the headlight.
       clip: distances of the near and the far plane, metres; geoms beyond are not drawn.
@@ -58,15 +56,15 @@ class Scene:
     sky: Float[Array, "degree 3"]
     camera_fovy: Float[Array, "cameras"]
     lights: Lights
-    clip: tuple[float, float] = _static()
-    shadow_reach: float = _static()
-    has_sky: bool = _static()
-    planes: tuple[int, ...] = _static()
-    capsules: tuple[int, ...] = _static()
-    checkered: tuple[int, ...] = _static()
-    camera_names: tuple[str, ...] = _static()
-    body_names: tuple[str, ...] = _static()
-    light_rig: LightRig = _static()
+    clip: tuple[float, float] = dataclasses.field(metadata=_STATIC)
+    shadow_reach: float = dataclasses.field(metadata=_STATIC)
+    has_sky: bool = dataclasses.field(metadata=_STATIC)
+    planes: tuple[int, ...] = dataclasses.field(metadata=_STATIC)
+    capsules: tuple[int, ...] = dataclasses.field(metadata=_STATIC)
+    checkered: tuple[int, ...] = dataclasses.field(metadata=_STATIC)
+    camera_names: tuple[str, ...] = dataclasses.field(metadata=_STATIC)
+    body_names: tuple[str, ...] = dataclasses.field(metadata=_STATIC)
+    light_rig: LightRig = dataclasses.field(metadata=_STATIC)
 
     @classmethod
     def from_mujoco(cls, mj_model: mujoco.MjModel, groups: Sequence[int] = _VISIBLE_GROUPS) -> "Scene":
@@ -159,7 +157,7 @@ def _check_drawable(m: mujoco.MjModel, geom: int, alpha: float) -> None:
     called = f"geom {name!r}" if name else f"geom number {geom} (unnamed)"
     if kind not in (_GEOM.mjGEOM_PLANE, _GEOM.mjGEOM_SPHERE, _GEOM.mjGEOM_CAPSULE):
         raise ValueError(
-            f"cannot draw {called} of type {kind.name.removeprefix('mjGEOM_').lower()}: only planes, spheres and "
-            "capsules are drawn so far; give it another type for drawing, rgba alpha 0, or a geom group that "
-            "is not drawn (the argument `groups`)"
+            f"cannot draw {called} of type {kind.name.removeprefix('mjGEOM_').lower()}: only planes, spheres "
+            "and capsules are drawn so far; give it another type for drawing, rgba alpha 0, or a geom group "
+            "that is not drawn (the argument `groups`)"
         )

@@ -21,7 +21,7 @@ BALLS = """
   <worldbody>
     <light name="sun" pos="0 0 3" dir="0 0 -1" directional="true"/>
     <geom name="floor" type="plane" size="{floor}" material="grid"/>
-    <body name="near" pos="0 0 1"><freejoint/><geom name="ball" type="sphere" size=".3" rgba="0 1 0 1"/></body>
+    <body name="near" pos="0 0 1"><geom name="ball" type="sphere" size=".3" rgba="0 1 0 1"/></body>
     <body name="far" pos="2 0 1"><geom name="rod" type="capsule" size=".1 .3" rgba="1 1 0 1"/></body>
     <body name="ghost" pos="0 1 1"><geom name="box" type="box" size=".1 .1 .1" rgba="1 1 1 0"/></body>
     <camera name="side" pos="0 -3 1" xyaxes="1 0 0 0 0 1"/>

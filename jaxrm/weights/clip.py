@@ -1,5 +1,6 @@
 """A CLIP checkpoint: its network and its processor, loaded, used and saved."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,8 +66,9 @@ def embed_frames(model: Clip, frames: Frames, settings: ImageSettings) -> Embedd
     """Preprocess, encode, scale to unit norm: uint8 [*b, h, w, 3] -> float32 [*b, d]. Pure."""
     check_frames(frames)
     batch = frames.shape[:-3]
-    pixels = preprocess(jnp.reshape(frames, (-1, *frames.shape[-3:])), settings)
-    return unit(model.encode_pixels(pixels)).reshape(*batch, -1)
+    pixels = preprocess(jnp.reshape(frames, (math.prod(batch), *frames.shape[-3:])), settings)
+    embedded = unit(model.encode_pixels(pixels))
+    return embedded.reshape(*batch, embedded.shape[-1])
 
 
 _embed_frames = partial(jax.jit, static_argnums=2)(embed_frames)

@@ -1,0 +1,78 @@
+"""Sentences -> ids, and words that a model never saw."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxrm.weights import TextProcessor, TrainingWords, load_clip
+
+WHOLE = Path(__file__).parents[1] / "golden" / "clip-quick-gelu"
+
+
+@pytest.fixture(scope="module")
+def processor():
+    return load_clip(WHOLE).processor
+
+
+def test_tokens_end_and_pad_with_the_end_of_text(processor):
+    rows = processor.tokenize(["a humanoid robot", "a humanoid robot kneeling"])
+    assert rows.shape == (2, 16) and rows.dtype == np.int32
+    bos, eos = (processor.tokenizer.token_to_id(name) for name in ("<|startoftext|>", "<|endoftext|>"))
+    for row, words in zip(rows, (3, 4), strict=True):
+        end = row.tolist().index(eos)
+        assert row[0] == bos and end == words + 1 and (row[end:] == eos).all()
+
+
+def test_the_tokeniser_is_read_when_first_needed(tmp_path, processor):
+    TextProcessor(tmp_path, processor.texts.config)  # nothing is there, and nothing is read
+    assert "tokenizer" not in vars(load_clip(WHOLE).processor.texts)
+
+
+@pytest.mark.parametrize(
+    ("texts", "error", "message"),
+    [
+        ("a humanoid robot", TypeError, "list of sentences"),
+        ([1], TypeError, "list of sentences"),
+        ([], ValueError, "no sentence"),
+        (["a robot", " "], ValueError, "empty"),
+        (["a robot " * 12], ValueError, "tokens, and the model takes 16 at most: 'a robot"),
+        (["a robot <|endoftext|> kneeling"], ValueError, "only end-of-text"),
+    ],
+)
+def test_texts_of_another_kind_are_refused(texts, error, message, processor):
+    with pytest.raises(error, match=message):
+        processor.tokenize(texts)
+
+
+def test_a_tokeniser_of_another_model_is_refused(processor):
+    config = processor.texts.config
+    for wrong, message in (
+        (replace(config, vocabulary=20), "ends at 19"),
+        (replace(config, eos_token_id=1), "end"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            TextProcessor(WHOLE, wrong)(["a humanoid robot"])
+
+
+def test_legacy_configs_are_read_at_the_largest_id(processor):
+    legacy = TextProcessor(WHOLE, replace(processor.texts.config, eos_token_id=2))
+    assert (legacy(["a humanoid robot"]) == processor.tokenize(["a humanoid robot"])).all()
+
+
+def test_unknown_words_are_named_with_the_nearest_known_ones(processor):
+    processor.check_words(["A humanoid robot, kneeling!"])
+    with pytest.raises(ValueError) as error:
+        processor.check_words(["a robot knelling", "a zebra"])
+    message = str(error.value)
+    assert "'knelling' (nearest known: kneeling, " in message and "'zebra'" in message
+    assert "allow_unknown_words=True" in message and "a humanoid robot kneeling" in message
+
+
+def test_words_of_captions():
+    words = TrainingWords.of(["A robot's arm.", "a robot's arm", "two arms-raised"], examples=1)
+    assert words.words == {"a", "robot's", "arm", "two", "arms", "raised"}
+    words = TrainingWords.of(["A robot.", "a robot"], examples=1)
+    assert words.captions == ("A robot.",)
+    words.check(["Robot, A?"])

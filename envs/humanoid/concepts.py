@@ -98,7 +98,7 @@ POSTURES = {
             Bound("legs ahead", lambda m: m.ankle_ahead, 0.45, INF, 0.3),
             Bound("legs together", lambda m: m.ankle_gap, -INF, 0.45, 0.25),
         ),
-        ("sitting on the floor", "sitting down", "sitting with its legs stretched out", "seated on the ground"),
+        ("sitting on the floor", "sitting", "sitting down", "sitting with its legs stretched out", "seated on the ground"),
     ),
     "squatting": Concept(
         (

@@ -1,0 +1,205 @@
+"""Training of the small CLIP that comes with the project: poses sampled, drawn, captioned, all on the accelerator.
+
+    python -m train clip --out checkpoints/scene-clip
+
+Every caption carries a degree of truth for every frame. The loss is SigLIP's pairwise sigmoid
+(arXiv 2303.15343) with those degrees as soft targets, plus a linear read-out of the measured geometry
+from the image embedding, which is thrown away after training.
+"""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+from rich.console import Console
+
+import envs
+import jaxrm
+from envs.humanoid import captions
+from envs.humanoid.env import Humanoid
+from envs.humanoid.postures import Sampler
+from jaxrm.models import Clip, ClipConfig as ModelConfig, TextConfig, TransformerConfig, VisionConfig
+from jaxrm.weights.clip import ClipCheckpoint, unit
+from jaxrm.weights.preprocess import default_settings, preprocess
+from jaxrm.weights.processor import Processor
+from jaxrm.weights.tokens import TextProcessor, TrainingWords
+from train import clip_report, scenes
+from train.vocabulary import train_tokenizer
+
+CONTEXT = 32  # tokens
+FLOOR = 0.02  # soft targets stay in [FLOOR, 1 - FLOOR], so that logits stay finite
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """Train a small CLIP from random weights on scenes of the humanoid."""
+
+    out: Path = Path("checkpoints/scene-clip")
+    """Where the checkpoint goes, in Hugging Face's format."""
+    images: int = 600_000
+    """Training frames, each drawn once."""
+    seed: int = 0
+    batch: int = 256
+    texts: int = 64
+    """Captions that a batch is compared with."""
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.05
+    measure_weight: float = 0.5
+    """Weight of the read-out of the measured geometry."""
+    ema: float = 0.999
+    """Decay of the weight average that is saved."""
+    size: int = 64
+    """Side of a frame in pixels."""
+    patch: int = 16
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    text_width: int = 128
+    text_layers: int = 2
+    projection: int = 96
+    pool: int = 65_536
+    """States of rolled-out bodies; half of each batch comes from them."""
+    steps_per_call: int = 50
+
+
+class Learner(NamedTuple):
+    """Everything that changes in training."""
+
+    weights: Any
+    average: Any
+    optimizer: Any
+    step: Int[Array, ""]
+
+
+class Corpus(NamedTuple):
+    """Claims and their tokenised wordings; claim i has `tokens[i]`, sampled with replacement to a rectangle."""
+
+    parts: Int[Array, "claims 2"]
+    tokens: Int[Array, "claims wordings length"]
+
+
+def main(config: ClipConfig) -> None:
+    """Trains, judges on held-out scenes, and writes the checkpoint with its model card."""
+    console, start = Console(), time.time()
+    env = envs.make("humanoid/kneeling")
+    claims = captions.claims()
+    everything = [wording for wordings in claims.wordings for wording in wordings]
+    tokenizer = train_tokenizer(everything)
+    architecture = _model_config(config, tokenizer.get_vocab_size())
+    texts = TextProcessor(tokenizer, architecture.text)
+    corpus = _corpus(claims, texts, np.random.default_rng(config.seed))
+
+    key_model, key_pool, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 4)
+    model = Clip.create(architecture, key_model)
+    console.print(f"{config.images:,} frames of {config.size} px on {jax.default_backend()}; rolling out bodies ...")
+    pool = jax.block_until_ready(_pool(env, key_pool, config.pool))
+    scale = _measure_scale(env, pool[:4096])
+    learner, optimizer = _learner(config, model, len(scale[0]))
+    console.print(f"{len(pool):,} states after {time.time() - start:.0f} s; compiling ...")
+
+    run = jax.jit(partial(_run, config, env, optimizer, scale, default_settings(config.size)), donate_argnums=0)
+    calls = max(1, config.images // (config.batch * config.steps_per_call))
+    for call in range(calls):
+        learner, losses = run(learner, pool, corpus, jax.random.fold_in(key_train, call))
+        seen = (call + 1) * config.steps_per_call * config.batch
+        caption_loss, measure_loss = np.asarray(losses)
+        console.print(
+            f"{seen:>9,} frames  captions {caption_loss:.4f}  measures {measure_loss:.4f}  {time.time() - start:5.0f} s"
+        )
+
+    processor = Processor(default_settings(config.size), texts, TrainingWords.of(everything))
+    clip = ClipCheckpoint(learner.average["clip"], processor)
+    jaxrm.save(clip, config.out)
+    clip_report.write(clip, env, config, key_judge, time.time() - start)
+    console.print(f"wrote {config.out}")
+
+
+def _model_config(config: ClipConfig, vocabulary: int) -> ModelConfig:
+    def tower(width: int, layers: int, heads: int) -> TransformerConfig:
+        return TransformerConfig(width, layers, heads, 4 * width, "quick_gelu")
+
+    vision = VisionConfig(tower(config.width, config.layers, config.heads), config.size, config.patch)
+    text = TextConfig(tower(config.text_width, config.text_layers, 4), vocabulary, CONTEXT, vocabulary - 1)
+    return ModelConfig(vision, text, config.projection, float(np.log(10.0)))
+
+
+def _corpus(claims: captions.Claims, texts: TextProcessor, rng: np.random.Generator, wordings: int = 24) -> Corpus:
+    rows = [[choices[i] for i in rng.integers(len(choices), size=wordings)] for choices in claims.wordings]
+    tokens = texts([text for row in rows for text in row]).reshape(len(rows), wordings, -1)
+    return Corpus(jnp.asarray(claims.parts), jnp.asarray(tokens))
+
+
+def _pool(env: Humanoid, key: Array, count: int) -> Float[Array, "n nq"]:
+    worlds, steps, keep_every = 512, 192, 4
+    rolls = max(1, count // (worlds * steps // keep_every))
+    roll = jax.jit(partial(scenes.rollout_states, env, worlds=worlds, steps=steps, keep_every=keep_every))
+    return jnp.concatenate([roll(key) for key in jax.random.split(key, rolls)])
+
+
+def _measure_scale(env: Humanoid, qpos: Float[Array, "n nq"]) -> tuple[Array, Array]:
+    """Mean and spread of the flattened measures, to bring their read-out near 1."""
+    values = jax.jit(jax.vmap(lambda qpos: _flat(env.measures(env.pose_at(qpos)))))(qpos)
+    return values.mean(0), values.std(0) + 1e-3
+
+
+def _flat(measures: Any) -> Float[Array, "measures"]:
+    return jnp.concatenate([jnp.atleast_1d(value) for value in measures])
+
+
+def _learner(config: ClipConfig, model: Clip, measures: int) -> tuple[Learner, optax.GradientTransformation]:
+    weights = {"clip": model, "bias": jnp.float32(0), "readout": jnp.zeros((config.projection, measures))}
+    steps = config.images // config.batch
+    schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, min(500, steps // 10 + 1), steps, 1e-5)
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, b2=0.98, weight_decay=config.weight_decay))
+    average = jax.tree.map(jnp.copy, weights)
+    return Learner(weights, average, optimizer.init(weights), jnp.int32(0)), optimizer
+
+
+def _run(config: ClipConfig, env: Humanoid, optimizer, scale, settings, learner: Learner, pool, corpus, key):
+    """`steps_per_call` updates in one program; returns the learner and the mean losses."""
+    sampler = Sampler(env)
+
+    def step(learner: Learner, key: Array):
+        key_sample, key_pool, key_draw, key_text, key_wording = jax.random.split(key, 5)
+        half = config.batch // 2
+        sampled = jax.vmap(sampler.sample)(jax.random.split(key_sample, half))
+        rolled = pool[jax.random.randint(key_pool, (config.batch - half,), 0, len(pool))]
+        batch = scenes.draw(env, jnp.concatenate([sampled, rolled]), key_draw, config.size)
+        chosen = jax.random.choice(key_text, len(corpus.parts), (config.texts,), replace=False)
+        wording = jax.random.randint(key_wording, (config.texts,), 0, corpus.tokens.shape[1])
+        tokens, parts = corpus.tokens[chosen, wording], corpus.parts[chosen]
+        targets = FLOOR + (1 - 2 * FLOOR) * captions.degrees(batch.misses, parts)
+        measures = (jax.vmap(_flat)(batch.measures) - scale[0]) / scale[1]
+        loss = partial(_loss, frames=batch.frames, tokens=tokens, targets=targets, measures=measures, settings=settings)
+        gradient, losses = jax.grad(lambda w: _weighted(config, loss(w)), has_aux=True)(learner.weights)
+        updates, state = optimizer.update(gradient, learner.optimizer, learner.weights)
+        weights = optax.apply_updates(learner.weights, updates)
+        decay = jnp.minimum(config.ema, (1 + learner.step) / (10 + learner.step))
+        average = optax.incremental_update(weights, learner.average, 1 - decay)
+        return Learner(weights, average, state, learner.step + 1), losses
+
+    learner, losses = jax.lax.scan(step, learner, jax.random.split(key, config.steps_per_call))
+    return learner, losses.mean(0)
+
+
+def _weighted(config: ClipConfig, losses: Float[Array, "2"]) -> tuple[Array, Array]:
+    return losses[0] + config.measure_weight * losses[1], losses
+
+
+def _loss(weights: dict[str, Any], frames, tokens, targets, measures, settings) -> Float[Array, "2"]:
+    """Soft-target sigmoid loss over all pairs, less its least possible value; and the read-out's error."""
+    clip = weights["clip"]
+    images = clip.encode_pixels(preprocess(frames, settings))
+    similarity = unit(images) @ unit(clip.encode_tokens(tokens)).T
+    logits = jnp.exp(clip.logit_scale[...]) * similarity + weights["bias"]
+    entropy = -(targets * jnp.log(targets) + (1 - targets) * jnp.log1p(-targets))
+    pairs = optax.sigmoid_binary_cross_entropy(logits, targets) - entropy
+    error = images @ weights["readout"] - measures
+    return jnp.stack([pairs.mean(), jnp.mean(error**2)])

@@ -169,6 +169,8 @@ def format_config(config: ClipConfig, weights_dtype: str = "float32") -> dict[st
             "vocab_size": text.vocabulary,
             "max_position_embeddings": text.context,
             "eos_token_id": text.eos_token_id,
+            "bos_token_id": None,  # the tokeniser's business; transformers' defaults would lie outside
+            "pad_token_id": None,  # a small vocabulary
             **_format_transformer(text.transformer),
             **shared,
         },

@@ -51,9 +51,7 @@ def _download(name: str) -> Path:
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
-    except (
-        Exception
-    ) as error:  # no network, no such model, an impossible name: one meaning
+    except Exception as error:  # no network, no such model, an impossible name: one meaning
         raise FileNotFoundError(
             f"no directory {name!r}, and the Hugging Face hub did not give a model of that name: {error}"
         ) from error

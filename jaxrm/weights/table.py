@@ -60,15 +60,12 @@ class Row:
     def split(self, array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         """Ours -> theirs, by name."""
         back = None if self.axes is None else tuple(np.argsort(self.axes))
+        shape = self.shape_of_theirs(array.shape)
         for layer, names in zip(array if self.layers else [array], self.names(), strict=True):
             parts = np.moveaxis(layer, -2, 0) if self.parts else [layer]
             for part, name in zip(parts, names, strict=True):
-                yield (
-                    name,
-                    np.ascontiguousarray(_permute(part, back)).reshape(
-                        self.shape_of_theirs(array.shape)  # ascontiguousarray makes a scalar a vector
-                    ),
-                )
+                # ascontiguousarray makes a scalar a vector, reshape undoes that
+                yield name, np.ascontiguousarray(_permute(part, back)).reshape(shape)
 
 
 def _permute(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What a model looks like, apart from where everything is."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from jaxrm.render.sky import read_sky
 from jaxrm.render.view import View
 
 _GEOM = mujoco.mjtGeom
+_OPAQUE = 0.995  # MuJoCo's own limit
 _STATIC = {"static": True}
 _VISIBLE_GROUPS = (0, 1, 2)  # what MuJoCo's own viewer shows unless told otherwise
 
@@ -42,6 +44,7 @@ class Scene:
       lights: the model's lights and the headlight.
       clip: distances of the near and the far plane, metres; geoms beyond are not drawn.
       shadow_reach: half width of the square around a directional light that can be in shadow, metres.
+      plain_cameras: which of the model's cameras are perspective ones without lens intrinsics.
       planes, capsules: ids of the drawn geoms of each kind; a sphere is a capsule without length.
     """
 
@@ -62,6 +65,7 @@ class Scene:
     planes: tuple[int, ...] = dataclasses.field(metadata=_STATIC)
     capsules: tuple[int, ...] = dataclasses.field(metadata=_STATIC)
     checkered: tuple[int, ...] = dataclasses.field(metadata=_STATIC)
+    plain_cameras: tuple[bool, ...] = dataclasses.field(metadata=_STATIC)
     camera_names: tuple[str, ...] = dataclasses.field(metadata=_STATIC)
     body_names: tuple[str, ...] = dataclasses.field(metadata=_STATIC)
     light_rig: LightRig = dataclasses.field(metadata=_STATIC)
@@ -102,6 +106,7 @@ class Scene:
             planes=planes,
             capsules=tuple(g for g in drawn if g not in planes),
             checkered=tuple(g for g in planes if np.any(surfaces.checker_scale[g])),
+            plain_cameras=_plain_cameras(m),
             camera_names=_names(m, mujoco.mjtObj.mjOBJ_CAMERA, m.ncam),
             body_names=_names(m, mujoco.mjtObj.mjOBJ_BODY, m.nbody),
             light_rig=LightRig.from_mujoco(m),
@@ -115,7 +120,8 @@ class Scene:
           camera: the name of one of the model's cameras, or a `Camera`.
 
         Raises:
-          ValueError: no camera, or no body to follow, has that name.
+          ValueError: no camera, or no body to follow, has that name; or the camera is not a plain
+            perspective one.
         """
         position, frame, fovy = self._place_camera(data, camera)
         if hasattr(data, "light_xpos"):
@@ -135,6 +141,11 @@ class Scene:
     def _place_camera(self, data: Any, camera: str | Camera) -> tuple[Any, Any, Any]:
         if isinstance(camera, str):
             index = _find(camera, self.camera_names, "camera")
+            if not self.plain_cameras[index]:
+                raise ValueError(
+                    f"camera {camera!r} is orthographic or has lens intrinsics, which are not drawn so far: "
+                    "give it a fovy, or use a Camera"
+                )
             return data.cam_xpos[index], data.cam_xmat[index], self.camera_fovy[index]
         body = None if camera.body is None else data.xpos[_find(camera.body, self.body_names, "body")]
         return *camera.placed(body), camera.fovy
@@ -142,6 +153,11 @@ class Scene:
 
 def _names(m: mujoco.MjModel, kind: mujoco.mjtObj, count: int) -> tuple[str, ...]:
     return tuple(mujoco.mj_id2name(m, kind, i) or "" for i in range(count))
+
+
+def _plain_cameras(m: mujoco.MjModel) -> tuple[bool, ...]:
+    perspective = m.cam_projection == mujoco.mjtProjection.mjPROJ_PERSPECTIVE
+    return tuple(bool(plain) for plain in perspective & np.all(m.cam_sensorsize == 0, axis=-1))
 
 
 def _find(name: str, names: tuple[str, ...], kind: str) -> int:
@@ -160,4 +176,9 @@ def _check_drawable(m: mujoco.MjModel, geom: int, alpha: float) -> None:
             f"cannot draw {called} of type {kind.name.removeprefix('mjGEOM_').lower()}: only planes, spheres "
             "and capsules are drawn so far; give it another type for drawing, rgba alpha 0, or a geom group "
             "that is not drawn (the argument `groups`)"
+        )
+    if alpha < _OPAQUE:
+        warnings.warn(
+            f"{called} has alpha {alpha:.2f} but is drawn opaque: see-through is not drawn so far",
+            stacklevel=3,
         )

@@ -212,3 +212,12 @@ def test_cameras_follow_bodies():
     down = scene.view(data, Camera.free(3, 0, -90))
     np.testing.assert_allclose(down.camera_mat, [[0, 1, 0], [-1, 0, 0], [0, 0, 1]], atol=1e-6)
     assert jnp.isfinite(scene.view(data, Camera((0, 0, 5), (0, 0, 0))).camera_mat).all()
+
+
+def test_what_is_drawn_differently_is_announced():
+    m, _ = load(BALLS.replace('rgba="0 1 0 1"', 'rgba="0 1 0 .5"'))
+    with pytest.warns(UserWarning, match="'ball' has alpha 0.50 but is drawn opaque"):
+        Scene.from_mujoco(m)
+    m, data = load(BALLS.replace('<camera name="side"', '<camera name="side" projection="orthographic"'))
+    with pytest.raises(ValueError, match="'side' is orthographic"):
+        Scene.from_mujoco(m).view(data, "side")

@@ -35,7 +35,7 @@ BATCH = {64: 64, 128: 32, 224: 16}  # frames per call: enough for two cores, sma
 
 
 def humanoid() -> mujoco.MjModel:
-    """Brax's standard humanoid; the frame buffer is enlarged to 640 x 480 where needed."""
+    """Brax's standard humanoid, as it comes."""
     return mujoco.MjModel.from_xml_path(
         os.path.join(os.path.dirname(brax.__file__), "envs/assets/humanoid.xml")
     )

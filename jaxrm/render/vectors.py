@@ -1,7 +1,7 @@
 """Vectors as three separate arrays.
 
 Pixels are the last axis of every array in the inner loops. A trailing axis of length 3 would
-leave most lanes of a SIMD unit idle: it costs 6 to 16 times the run time on a CPU (bench/render.py).
+leave most lanes of a SIMD unit idle: it cost 6 to 16 times the run time on a CPU when measured.
 """
 
 from typing import NamedTuple

@@ -62,6 +62,24 @@ def use_compilation_cache() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
 
 
+def use_all_cores() -> None:
+    """Shows jax the cores of this machine as devices: XLA runs most of MJX on one core a device.
+
+    Must come before jax looks for devices; without effect where an accelerator is used. A user's own
+    setting (`JAX_NUM_CPU_DEVICES` or the XLA flag) stands.
+    """
+    given = os.environ.get("JAX_NUM_CPU_DEVICES") or "host_platform_device_count" in os.environ.get(
+        "XLA_FLAGS", ""
+    )
+    if given:
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    shards = PolicyConfig.num_shards
+    jax.config.update(
+        "jax_num_cpu_devices", max(n for n in range(1, shards + 1) if shards % n == 0 and n <= cores)
+    )
+
+
 def parse_policy(arguments: list[str]) -> PolicyConfig:
     """A config from the command line, what is not given being the task's own default.
 
@@ -83,7 +101,9 @@ def _parse(kind: Any, program: str, arguments: list[str], default: Any = None) -
 
 
 def _policy(arguments: list[str]) -> None:
-    policies.policy(parse_policy(arguments))
+    config = parse_policy(arguments)
+    use_all_cores()
+    policies.policy(config)
 
 
 def _eval(arguments: list[str]) -> None:

@@ -76,6 +76,7 @@ def make_actor_critic(
         hidden_layer_sizes=policy_hidden,
         activation=_ACTIVATIONS[activation],
         distribution_type="tanh_normal" if action_distribution == "tanh-normal" else "normal",
+        noise_std_type="log",
     )
     value = networks.make_value_network(
         observation_size,

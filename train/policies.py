@@ -5,6 +5,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -184,8 +185,10 @@ class _Session:
     def train(self) -> Run:
         state = self._restore_or_init()
         compiling = time.monotonic()
-        advance = self.program.run.lower(state, self.parts.reward.weights, jnp.int32(0)).compile()
-        judge = self.parts.compile_evaluate(state)
+        with ThreadPoolExecutor() as threads:  # XLA compiles a program on one core, so two at a time
+            judging = threads.submit(self.parts.compile_evaluate, state)
+            lowered = self.program.run.lower(state, self.parts.reward.weights, jnp.int32(0))
+            advance, judge = lowered.compile(), judging.result()
         self.compile_seconds += time.monotonic() - compiling
         self.console.print(f"  compiled   in {self.compile_seconds:.0f} s", highlight=False)
         start = self._first_row(state, judge)

@@ -33,6 +33,19 @@ from train.rollout import (
 )
 
 AXIS = "data"
+FIGURES = (
+    "reward",
+    "truth",
+    "success",
+    "policy_loss",
+    "value_loss",
+    "entropy",
+    "kl",
+    "clipped",
+    "grad_norm",
+    "masked",
+    "nan_resets",
+)
 FIGURES_PER_CALL = 256  # rows of figures that one host call can bring back
 
 
@@ -100,15 +113,16 @@ def make_program(
         return _iteration(config, env, networks, reward, optimizer, state, weights)
 
     def many(state: TrainState, weights: Any, count: Array) -> tuple[TrainState, dict[str, Array]]:
-        _, shapes = jax.eval_shape(iterate, state, weights)
-        rows = {name: jnp.zeros((FIGURES_PER_CALL, *x.shape), x.dtype) for name, x in shapes.items()}
+        rows = {name: jnp.zeros(FIGURES_PER_CALL, jnp.float32) for name in FIGURES}
 
         def body(
             index: Array, carry: tuple[TrainState, dict[str, Array]]
         ) -> tuple[TrainState, dict[str, Array]]:
             state, rows = carry
             state, figures = iterate(state, weights)
-            return state, {name: rows[name].at[index].set(x) for name, x in figures.items()}
+            return state, {
+                name: rows[name].at[index].set(figures[name].astype(jnp.float32)) for name in FIGURES
+            }
 
         return jax.lax.fori_loop(0, count, body, (state, rows))
 

@@ -1,6 +1,5 @@
 """Episodes as a film: frames side by side, the reward curve of each drawn under it."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 

@@ -1,0 +1,48 @@
+"""What people see: help, suggestions, one line for a mistake."""
+
+import pytest
+
+from train import cli
+
+
+def output(capsys, *arguments: str) -> tuple[int, str, str]:
+    try:
+        code = cli.main(list(arguments))
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_help_names_the_programs(capsys):
+    code, out, _ = output(capsys, "--help")
+    assert code == 0 and all(name in out for name in ("policy", "eval", "clip"))
+    assert output(capsys)[0] == 2
+
+
+def test_help_of_policy_shows_the_defaults_of_its_task(capsys):
+    code, out, _ = output(capsys, "policy", "--help")
+    assert code == 0 and "--goal" in out and "--resume" in out and "TASK" in out.upper()
+    _, pendulum, _ = output(capsys, "policy", "pendulum", "--help")
+    assert pendulum != out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["polcy"], "did you mean 'policy'"),
+        (["policy", "humanoid/kneelin"], "did you mean humanoid/kneeling"),
+        (["policy", "pendulum", "--reward", "thruth"], "did you mean 'truth'"),
+        (["eval", "runs/none-of-that-name"], "no run in"),
+    ],
+)
+def test_a_mistake_is_one_line(capsys, arguments, message):
+    code, _, err = output(capsys, *arguments)
+    assert code == 2 and message in err and err.count("\n") == 1
+
+
+def test_settings_not_given_come_from_the_recipe():
+    assert cli.parse_policy(["pendulum"]).policy_hidden == (64, 64)
+    assert cli.parse_policy(["humanoid/kneeling"]).reward_every == 4
+    asked = cli.parse_policy(["humanoid/kneeling", "--reward-every", "1", "--gamma", "0.9"])
+    assert asked.reward_every == 1 and asked.gamma == 0.9

@@ -1,0 +1,160 @@
+"""The learner's arithmetic against loops and closed forms, in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from train import ppo
+from train.networks import init_statistics, make_actor_critic
+from train.rollout import scored_steps, spread_scores
+
+GAMMA, LAMBDA = 0.9, 0.8
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def gae_by_loop(rewards, values, next_values, terminated, truncated, valid):
+    """One world at a time, one step at a time."""
+    advantages = np.zeros_like(rewards)
+    for world in range(rewards.shape[1]):
+        later = 0.0
+        for t in reversed(range(len(rewards))):
+            if not valid[t, world]:
+                later = 0.0
+                continue
+            beyond = 0.0 if terminated[t, world] else next_values[t, world]
+            delta = rewards[t, world] + GAMMA * beyond - values[t, world]
+            ended = terminated[t, world] or truncated[t, world]
+            later = delta + (0.0 if ended else GAMMA * LAMBDA * later)
+            advantages[t, world] = later
+    return advantages
+
+
+def random_steps(seed=0, length=12, worlds=7):
+    rng = np.random.default_rng(seed)
+    numbers = [rng.normal(size=(length, worlds)) for _ in range(3)]
+    terminated, truncated = (rng.random((length, worlds)) < 0.15 for _ in range(2))
+    valid = rng.random((length, worlds)) > 0.1
+    return [*numbers, terminated, truncated, valid]
+
+
+def test_advantages_equal_a_plain_loop():
+    steps = random_steps()
+    advantages, targets = ppo.generalized_advantages(*map(jnp.asarray, steps), gamma=GAMMA, gae_lambda=LAMBDA)
+    expected = gae_by_loop(*steps)
+    np.testing.assert_allclose(advantages, expected, atol=1e-12)
+    np.testing.assert_allclose(targets, expected + np.where(steps[-1], steps[1], 0.0), atol=1e-12)
+
+
+def test_truncation_bootstraps_the_true_final_state_and_termination_nothing():
+    ones = jnp.ones((1, 2))
+    ended = jnp.array([[True, False]])
+    advantages, _ = ppo.generalized_advantages(
+        ones, 2 * ones, 5 * ones, ended, ~ended, ones > 0, gamma=GAMMA, gae_lambda=LAMBDA
+    )
+    np.testing.assert_allclose(advantages[0], [1 - 2, 1 + GAMMA * 5 - 2])
+
+
+def test_nan_steps_reach_no_other_step():
+    steps = random_steps(1)
+    valid = steps[-1]
+    clean = gae_by_loop(*steps)
+    spoilt = [np.where(valid, x, np.nan) for x in steps[:3]]
+    advantages, targets = ppo.generalized_advantages(
+        *map(jnp.asarray, [*spoilt, *steps[3:]]), gamma=GAMMA, gae_lambda=LAMBDA
+    )
+    assert np.isfinite(advantages).all() and np.isfinite(targets).all()
+    np.testing.assert_allclose(advantages, clean, atol=1e-12)
+
+
+def samples_and_networks(action_distribution="tanh-normal"):
+    networks = make_actor_critic(
+        3, 2, policy_hidden=(5,), value_hidden=(4,), action_distribution=action_distribution
+    )
+    params = networks.init(jax.random.PRNGKey(0))
+    stats = init_statistics(jnp.zeros(3))
+    keys = jax.random.split(jax.random.PRNGKey(1), 6)
+    samples = ppo.Samples(
+        obs=jax.random.normal(keys[0], (2, 6, 3)),
+        action=jax.random.normal(keys[1], (2, 6, 2)),
+        log_prob=jax.random.normal(keys[2], (2, 6)) - 2,
+        advantage=jax.random.normal(keys[3], (2, 6)),
+        target=jax.random.normal(keys[4], (2, 6)),
+        weight=(jax.random.uniform(keys[5], (2, 6)) > 0.3).astype(float),
+    )
+    return networks, params, stats, samples
+
+
+@pytest.mark.parametrize("action_distribution", ["tanh-normal", "normal"])
+def test_loss_equals_its_closed_form(action_distribution):
+    networks, params, stats, samples = samples_and_networks(action_distribution)
+    costs = ppo.LossCosts(clip=0.2, value=0.5, entropy=0.0)
+    loss, figures = ppo.ppo_loss(
+        params, networks, stats, samples, jax.random.split(jax.random.PRNGKey(2)), costs
+    )
+
+    head = networks.policy_head(params, stats, samples.obs)
+    normal = networks.actions.create_dist(head)
+    mean, deviation, action = (np.asarray(x) for x in (normal.loc, normal.scale, samples.action))
+    log_prob = -0.5 * ((action - mean) / deviation) ** 2 - np.log(deviation) - 0.5 * np.log(2 * np.pi)
+    if action_distribution == "tanh-normal":
+        log_prob = log_prob - np.log(1 - np.tanh(action) ** 2)
+    ratio = np.exp(log_prob.sum(-1) - np.asarray(samples.log_prob))
+    advantage, weight = np.asarray(samples.advantage), np.asarray(samples.weight)
+    policy_loss = -np.minimum(ratio * advantage, np.clip(ratio, 0.8, 1.2) * advantage)
+    error = np.asarray(networks.values(params, stats, samples.obs) - samples.target) ** 2 / 2
+    np.testing.assert_allclose(loss, np.average(policy_loss + 0.5 * error, weights=weight), rtol=1e-10)
+    np.testing.assert_allclose(figures["value_loss"], np.average(error, weights=weight), rtol=1e-10)
+    np.testing.assert_allclose(
+        figures["clipped"], np.average(abs(ratio - 1) > 0.2, weights=weight), rtol=1e-10
+    )
+
+
+def test_entropy_of_the_loss_is_that_of_a_normal():
+    networks, params, stats, samples = samples_and_networks("normal")
+    keys = jax.random.split(jax.random.PRNGKey(2))
+    _, figures = ppo.ppo_loss(params, networks, stats, samples, keys, ppo.LossCosts(0.2, 0.5, 1.0))
+    scale = networks.actions.create_dist(networks.policy_head(params, stats, samples.obs)).scale
+    entropy = np.sum(0.5 * np.log(2 * np.pi * np.e) + np.log(scale), axis=-1)
+    entropy = np.broadcast_to(entropy, samples.weight.shape)
+    np.testing.assert_allclose(figures["entropy"], np.average(entropy, weights=samples.weight), rtol=1e-10)
+
+
+def test_a_sample_without_weight_has_no_gradient():
+    networks, params, stats, samples = samples_and_networks()
+    keys = jax.random.split(jax.random.PRNGKey(2))
+
+    def gradient(samples):
+        costs = ppo.LossCosts(0.2, 0.5, 1e-2)
+        return jax.grad(lambda p: ppo.ppo_loss(p, networks, stats, samples, keys, costs)[0])(params)
+
+    moved = samples._replace(target=jnp.where(samples.weight > 0, samples.target, 1e6))
+    for a, b in zip(jax.tree.leaves(gradient(samples)), jax.tree.leaves(gradient(moved)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_advantages_are_normalised_over_what_counts():
+    weight = jnp.array([1.0, 1.0, 0.0, 1.0])
+    x = ppo.normalize_advantages(jnp.array([1.0, 2.0, 100.0, 6.0]), weight, None)
+    np.testing.assert_allclose(
+        x[jnp.array([0, 1, 3])], (np.array([1, 2, 6]) - 3) / np.std([1, 2, 6]), rtol=1e-6
+    )
+
+
+def test_scores_between_scored_steps_lie_on_lines_within_an_episode():
+    assert list(scored_steps(8, 4)) == [3, 7]
+    done = np.zeros((8, 2), bool)
+    done[5, 1] = True  # the second world's step 6 starts a new episode
+    spread = spread_scores(jnp.array([[1.0, 1.0], [5.0, 9.0]]), jnp.asarray(done), 4)
+    np.testing.assert_allclose(spread[:, 0], [1, 1, 1, 1, 2, 3, 4, 5])
+    np.testing.assert_allclose(spread[:, 1], [1, 1, 1, 1, 1, 1, 9, 9])
+
+
+def test_every_step_scored_is_exact():
+    scores = jnp.arange(6.0).reshape(3, 2)
+    np.testing.assert_array_equal(spread_scores(scores, jnp.ones((3, 2), bool), 1), scores)

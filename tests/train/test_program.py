@@ -1,0 +1,91 @@
+"""The loop around the learner: rewards where they belong, worlds that go bad, cores."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from envs.pendulum import Pendulum
+from jaxrm.types import Pose
+from train.config import PolicyConfig
+from train.policies import build_networks
+from train.program import make_program
+from train.rewards import LoopReward, in_blocks, truth_reward
+from train.rollout import reset_worlds, unroll
+
+
+class Breaking(Pendulum):
+    """Gives NaN in what it observes and rewards beyond some speed, and resets nothing."""
+
+    def step(self, state, action):
+        after = super().step(state, action)
+        bad = jnp.abs(after.data.qvel[0]) > 3.0
+        return after._replace(
+            obs=jnp.where(bad, jnp.nan, after.obs), reward=jnp.where(bad, jnp.nan, after.reward)
+        )
+
+
+def config(**changes):
+    settings = dict(reward="truth", num_envs=16, unroll_length=8, epochs=2, minibatches=2)
+    return PolicyConfig("pendulum", **settings, policy_hidden=(8,), value_hidden=(8,), **changes)
+
+
+def networks_and_state(env, settings, reward=None):
+    networks = build_networks(settings, 3, 1)
+    program = make_program(settings, env, networks, reward or truth_reward())
+    return networks, program, program.init(jax.random.PRNGKey(0))
+
+
+def test_nan_worlds_are_counted_and_reach_nothing():
+    _, program, state = networks_and_state(Breaking(), config())
+    state, figures = program.run(state, (), 5)
+    assert figures["nan_resets"][4] > 0 and sum(figures["masked"][:5]) == figures["nan_resets"][4]
+    for leaf in jax.tree.leaves((state.params, state.obs_stats, state.reward_stats, state.worlds.obs)):
+        assert np.isfinite(leaf).all()
+
+
+def test_rewards_are_of_the_state_reached_before_the_reset():
+    env = Pendulum()
+    env.episode_length = 3
+    networks, _, state = networks_and_state(env, config())
+    worlds = reset_worlds(env, jax.random.split(jax.random.PRNGKey(1), 4))
+    fresh = reset_worlds(env, jax.random.split(jax.random.PRNGKey(2), 4))
+    noise = jnp.zeros((4, 4, 1))
+    after, steps = unroll(env, networks, state.params, state.obs_stats, worlds, fresh, noise)
+    np.testing.assert_array_equal(steps.truncated[:, 0], [False, False, True, False])
+    assert not steps.terminated.any()
+    np.testing.assert_array_equal(steps.obs[3], fresh.obs)  # the fourth step starts anew
+    np.testing.assert_array_equal(steps.next_obs[:2], steps.obs[1:3])
+    angle = steps.pose.qpos[2, :, 0]  # of the true final state, not of the start after it
+    np.testing.assert_allclose(jnp.cos(angle), steps.next_obs[2, :, 0], rtol=1e-5)
+    assert not np.allclose(steps.next_obs[2], fresh.obs)
+    np.testing.assert_array_equal(after.time, [1, 1, 1, 1])
+
+
+def test_a_pose_reward_sees_every_scored_pose_once_and_takes_weights_as_an_argument():
+    def score(weights, state, poses: Pose):
+        return weights * jnp.cos(poses.qpos[..., 0])
+
+    reward = LoopReward("upright", jnp.float32(2.0), (), score, None)
+    _, program, state = networks_and_state(Pendulum(), config(reward_every=4), reward)
+    state, figures = program.run(state, reward.weights, 1)
+    assert -2.0 <= figures["reward"][0] <= 2.0
+    _, other = program.run(program.init(jax.random.PRNGKey(0)), jnp.float32(4.0), 1)
+    np.testing.assert_allclose(other["reward"][0], 2 * figures["reward"][0], rtol=1e-5)
+
+
+def test_how_many_iterations_a_call_has_changes_nothing():
+    finals = []
+    for calls in ([3], [1, 2]):
+        _, program, state = networks_and_state(Pendulum(), config())
+        for count in calls:
+            state, _ = program.run(state, (), count)
+        finals.append(jax.tree.map(np.asarray, state))
+    jax.tree.map(np.testing.assert_array_equal, *finals)
+
+
+@pytest.mark.parametrize("block", [1, 4, 7, 100])
+def test_blocks_change_nothing(block):
+    poses = Pose(jnp.arange(12.0).reshape(3, 4, 1), jnp.zeros((3, 4, 2), jnp.uint32))
+    judged = in_blocks(lambda p: 2 * p.qpos[:, 0], poses, block)
+    np.testing.assert_array_equal(judged, 2 * poses.qpos[..., 0])

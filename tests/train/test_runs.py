@@ -1,0 +1,184 @@
+"""Whole runs on the pendulum, small ones: same seed, kill and resume, what lies in the folder."""
+
+import dataclasses
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import train
+from train.checkpoint import Checkpoints
+from train.policies import _Parts, state_like
+from train.program import make_program
+
+TIMES = ("wall_seconds", "train_seconds", "compile_seconds", "env_steps_per_second")
+ROOT = Path(__file__).parents[2]
+ITERATIONS = 40
+
+
+def small(out: Path, **changes) -> train.PolicyConfig:
+    settings = dict(
+        task="pendulum",
+        reward="truth",
+        steps=ITERATIONS * 16 * 8,
+        num_envs=16,
+        unroll_length=8,
+        minibatches=2,
+        epochs=2,
+        policy_hidden=(8,),
+        value_hidden=(8,),
+        eval_episodes=3,
+        video_episodes=0,
+        out=out,
+    )
+    return train.PolicyConfig(**{**settings, **changes})
+
+
+def run_apart(config: train.PolicyConfig) -> subprocess.Popen:
+    """The run in a process of its own, one device, one iteration a call, a checkpoint a call."""
+    config = dataclasses.replace(config, seconds_per_call=0.0, calls_per_checkpoint=1)
+    code = "import pickle, sys, train; train.policy(pickle.load(sys.stdin.buffer))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "1", "PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdin is not None
+    process.stdin.write(pickle.dumps(config))
+    process.stdin.close()
+    return process
+
+
+def final_state(run: Path):
+    config = train.policies.RunFolder(run).read_config()
+    parts = _Parts.build(config)
+    program = make_program(config, parts.env, parts.networks, parts.reward)
+    with Checkpoints(run / "checkpoints") as checkpoints:
+        return checkpoints.restore(state_like(program))[0]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> train.Run:
+    """An uninterrupted run, with a video."""
+    return train.policy(small(tmp_path_factory.mktemp("runs") / "a", video_episodes=2, video_size=32))
+
+
+def test_the_folder_holds_what_the_design_says(finished):
+    result = json.loads((finished.folder / "result.json").read_text())
+    assert result == json.loads(json.dumps(finished.result))
+    names = "env_steps wall_seconds compile_seconds env_steps_per_second reward_start reward_end"
+    assert {*names.split(), "success_start", "success_end", "nan_resets"} <= set(result)
+    assert result["env_steps"] == ITERATIONS * 16 * 8
+    rollouts = np.load(finished.folder / "rollouts.npz")
+    assert rollouts["qpos"].shape == (3, 200, 1) and rollouts["qpos"].dtype == np.float32
+    assert rollouts["reward"].shape == rollouts["success"].shape == (3, 200)
+    np.testing.assert_allclose(rollouts["reward"].mean(), result["reward_end"], rtol=1e-5)
+    rows = [json.loads(line) for line in (finished.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["iteration"] for row in rows] == list(range(ITERATIONS + 1))
+    assert list(finished.folder.glob("events.out.tfevents.*"))
+    assert {path.name for path in (finished.folder / "videos").iterdir()} == {"start.mp4", "end.mp4"}
+
+
+def test_same_seed_same_result(finished, tmp_path):
+    again = train.policy(small(tmp_path / "b"))
+    assert {k: v for k, v in again.result.items() if k not in TIMES} == {
+        k: v for k, v in finished.result.items() if k not in TIMES
+    }
+
+
+def test_killed_and_resumed_ends_in_the_same_bits(finished, tmp_path):
+    folder = tmp_path / "killed"
+    process = run_apart(small(folder))
+    deadline = time.monotonic() + 300
+    while not [p for p in (folder / "checkpoints").glob("*") if p.name.isdigit() and int(p.name) >= 3]:
+        assert process.poll() is None and time.monotonic() < deadline, "no checkpoint before the end"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (folder / "result.json").exists()
+
+    resumed = train.policy(small(folder, resume=True))
+    expected, state = final_state(finished.folder), final_state(folder)
+    for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(state), strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+    for name in set(finished.result) - set(TIMES):
+        assert resumed.result[name] == finished.result[name], name
+    metrics = [(run.folder / "metrics.jsonl").read_text() for run in (finished, resumed)]
+    assert metrics[0] == metrics[1]
+
+
+def test_a_loaded_policy_acts(finished):
+    policy = train.load_policy(finished.folder)
+    obs = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 2.0]], np.float32)
+    mode = policy(obs)
+    assert mode.shape == (2, 1) and np.all(np.abs(mode) <= 1)
+    np.testing.assert_allclose(policy(obs[1], None), mode[1], rtol=1e-6)
+    sampled = policy(obs, jax.random.PRNGKey(0))
+    assert sampled.shape == (2, 1) and not np.allclose(sampled, mode)
+
+
+def test_judged_again_gives_the_same(finished):
+    figures = train.evaluate(finished.folder)
+    assert figures["reward"] == finished.result["reward_end"]
+
+
+def test_an_existing_folder_is_refused(finished):
+    with pytest.raises(FileExistsError, match="--resume"):
+        train.policy(small(finished.folder))
+
+
+def test_resume_with_another_config_names_the_fields(finished):
+    other = small(finished.folder, resume=True, video_episodes=2, video_size=32, gamma=0.5)
+    with pytest.raises(ValueError, match=r"gamma was 0\.95, now 0\.5$"):
+        train.policy(other)
+
+
+def test_nothing_to_resume(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no run"):
+        train.policy(small(tmp_path / "none", resume=True))
+    with pytest.raises(FileNotFoundError, match="no run"):
+        train.load_policy(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "pendulun"}, "did you mean pendulum"),
+        ({"reward": "thruth"}, "did you mean 'truth'"),
+        ({"algo": "sac"}, "not there yet"),
+        ({"algo": "pop"}, "did you mean 'ppo'"),
+        ({"seeds": 2}, "one by one"),
+        ({"goal": " ", "reward": "clip"}, "empty"),
+        ({"goal": "a rod"}, "'truth'"),
+        ({"control": "torque"}, "no choice of control"),
+        ({"num_envs": 12}, "no multiple of num_shards"),
+        ({"minibatches": 3}, "do not divide"),
+        ({"reward_every": 3}, "does not divide"),
+        ({"epochs": 0}, "at least 1"),
+    ],
+)
+def test_mistakes_are_told_and_leave_no_folder(tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        train.policy(small(tmp_path / "run", **change))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_ppo_solves_the_pendulum_for_five_seeds_of_five(tmp_path):
+    """Solved: mean return of Gymnasium's reward above -200 over 100 episodes, the rod up in nearly all."""
+    for seed in range(5):
+        config = train.PolicyConfig(
+            "pendulum", reward="truth", seed=seed, video_episodes=0, out=tmp_path / f"{seed}"
+        )
+        result = train.policy(config).result
+        assert result["truth_return_end"] > -200 and result["success_end"] > 0.9, (seed, result)

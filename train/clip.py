@@ -25,7 +25,8 @@ import jaxrm
 from envs.humanoid import captions
 from envs.humanoid.env import Humanoid
 from envs.humanoid.postures import Sampler
-from jaxrm.models import Clip, ClipConfig as ModelConfig, TextConfig, TransformerConfig, VisionConfig
+from jaxrm.models import Clip, TextConfig, TransformerConfig, VisionConfig
+from jaxrm.models import ClipConfig as ModelConfig
 from jaxrm.weights.clip import ClipCheckpoint, unit
 from jaxrm.weights.preprocess import default_settings, preprocess
 from jaxrm.weights.processor import Processor
@@ -98,13 +99,17 @@ def main(config: ClipConfig) -> None:
 
     key_model, key_pool, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 4)
     model = Clip.create(architecture, key_model)
-    console.print(f"{config.images:,} frames of {config.size} px on {jax.default_backend()}; rolling out bodies ...")
+    console.print(
+        f"{config.images:,} frames of {config.size} px on {jax.default_backend()}; rolling out bodies ..."
+    )
     pool = jax.block_until_ready(_pool(env, key_pool, config.pool))
     scale = _measure_scale(env, pool[:4096])
     learner, optimizer = _learner(config, model, len(scale[0]))
     console.print(f"{len(pool):,} states after {time.time() - start:.0f} s; compiling ...")
 
-    run = jax.jit(partial(_run, config, env, optimizer, scale, default_settings(config.size)), donate_argnums=0)
+    run = jax.jit(
+        partial(_run, config, env, optimizer, scale, default_settings(config.size)), donate_argnums=0
+    )
     calls = max(1, config.images // (config.batch * config.steps_per_call))
     for call in range(calls):
         learner, losses = run(learner, pool, corpus, jax.random.fold_in(key_train, call))
@@ -130,7 +135,9 @@ def _model_config(config: ClipConfig, vocabulary: int) -> ModelConfig:
     return ModelConfig(vision, text, config.projection, float(np.log(10.0)))
 
 
-def _corpus(claims: captions.Claims, texts: TextProcessor, rng: np.random.Generator, wordings: int = 24) -> Corpus:
+def _corpus(
+    claims: captions.Claims, texts: TextProcessor, rng: np.random.Generator, wordings: int = 24
+) -> Corpus:
     rows = [[choices[i] for i in rng.integers(len(choices), size=wordings)] for choices in claims.wordings]
     tokens = texts([text for row in rows for text in row]).reshape(len(rows), wordings, -1)
     return Corpus(jnp.asarray(claims.parts), jnp.asarray(tokens))
@@ -156,8 +163,12 @@ def _flat(measures: Any) -> Float[Array, "measures"]:
 def _learner(config: ClipConfig, model: Clip, measures: int) -> tuple[Learner, optax.GradientTransformation]:
     weights = {"clip": model, "bias": jnp.float32(0), "readout": jnp.zeros((config.projection, measures))}
     steps = config.images // config.batch
-    schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, min(500, steps // 10 + 1), steps, 1e-5)
-    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, b2=0.98, weight_decay=config.weight_decay))
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, config.learning_rate, min(500, steps // 10 + 1), steps, 1e-5
+    )
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(1.0), optax.adamw(schedule, b2=0.98, weight_decay=config.weight_decay)
+    )
     average = jax.tree.map(jnp.copy, weights)
     return Learner(weights, average, optimizer.init(weights), jnp.int32(0)), optimizer
 
@@ -177,7 +188,9 @@ def _run(config: ClipConfig, env: Humanoid, optimizer, scale, settings, learner:
         tokens, parts = corpus.tokens[chosen, wording], corpus.parts[chosen]
         targets = FLOOR + (1 - 2 * FLOOR) * captions.degrees(batch.misses, parts)
         measures = (jax.vmap(_flat)(batch.measures) - scale[0]) / scale[1]
-        loss = partial(_loss, frames=batch.frames, tokens=tokens, targets=targets, measures=measures, settings=settings)
+        loss = partial(
+            _loss, frames=batch.frames, tokens=tokens, targets=targets, measures=measures, settings=settings
+        )
         gradient, losses = jax.grad(lambda w: _weighted(config, loss(w)), has_aux=True)(learner.weights)
         updates, state = optimizer.update(gradient, learner.optimizer, learner.weights)
         weights = optax.apply_updates(learner.weights, updates)

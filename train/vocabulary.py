@@ -15,7 +15,12 @@ def train_tokenizer(texts: Iterable[str], size: int = 1024) -> Tokenizer:
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip(), normalizers.Lowercase()]
+        [
+            normalizers.NFC(),
+            normalizers.Replace(Regex(r"\s+"), " "),
+            normalizers.Strip(),
+            normalizers.Lowercase(),
+        ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -25,5 +30,7 @@ def train_tokenizer(texts: Iterable[str], size: int = 1024) -> Tokenizer:
     tokenizer.train_from_iterator(sorted(set(texts)), trainer)
     tokenizer.add_special_tokens([START, END])
     specials = [(token, tokenizer.token_to_id(token)) for token in (START, END)]
-    tokenizer.post_processor = processors.TemplateProcessing(single=f"{START} $0 {END}", special_tokens=specials)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{START} $0 {END}", special_tokens=specials
+    )
     return tokenizer

@@ -1,5 +1,6 @@
 """The command line: a program's name, then what tyro makes of its config."""
 
+import contextlib
 import dataclasses
 import difflib
 import importlib.util
@@ -75,9 +76,9 @@ def use_all_cores() -> None:
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     shards = PolicyConfig.num_shards
-    jax.config.update(
-        "jax_num_cpu_devices", max(n for n in range(1, shards + 1) if shards % n == 0 and n <= cores)
-    )
+    devices = max(n for n in range(1, shards + 1) if shards % n == 0 and n <= cores)
+    with contextlib.suppress(RuntimeError):  # jax already computes: its devices stay as they are
+        jax.config.update("jax_num_cpu_devices", devices)
 
 
 def parse_policy(arguments: list[str]) -> PolicyConfig:
@@ -108,6 +109,7 @@ def _policy(arguments: list[str]) -> None:
 
 def _eval(arguments: list[str]) -> None:
     config = _parse(EvalConfig, "eval", arguments)
+    use_all_cores()
     for name, value in policies.evaluate(config.run).items():
         print(f"{name:14} {value:.4f}")
 

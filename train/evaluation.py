@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, Float, UInt32
 
 from envs.types import Env, State
@@ -38,11 +40,14 @@ class Rollouts(NamedTuple):
 
 
 def make_evaluate(
-    env: Env, networks: ActorCritic, reward: LoopReward, *, episodes: int, block: int
+    env: Env, networks: ActorCritic, reward: LoopReward, mesh: Mesh, *, block: int
 ) -> Callable[..., Rollouts]:
-    """Compiled `evaluate(params, stats, weights, reward_state, key) -> Rollouts`; actions are the mode."""
+    """Compiled `evaluate(params, stats, weights, reward_state, keys) -> Rollouts`; actions are the mode.
 
-    def evaluate(params: Any, stats: Any, weights: Any, reward_state: Any, key: Array) -> Rollouts:
+    One episode a key, spread over `data`; their number must be a multiple of that axis' devices.
+    """
+
+    def evaluate(params: Any, stats: Any, weights: Any, reward_state: Any, keys: Array) -> Rollouts:
         def on_step(carry: tuple[State, Array], _: None) -> tuple[tuple[State, Array], Any]:
             worlds, alive = carry
             after, valid = step_worlds(env, worlds, networks.act(params, stats, worlds.obs, None))
@@ -51,9 +56,8 @@ def make_evaluate(
             kept = jax.tree.map(lambda new, old: _where(alive, new, old), after, worlds)
             return (kept, ok & ~after.terminated), out
 
-        start = reset_worlds(env, jax.random.split(key, episodes))
-        alive = jnp.ones(episodes, bool)
-        _, (poses, truth, ok) = jax.lax.scan(on_step, (start, alive), None, length=env.episode_length)
+        start = (reset_worlds(env, keys), jnp.ones(len(keys), bool))
+        _, (poses, truth, ok) = jax.lax.scan(on_step, start, None, length=env.episode_length)
         scores = truth if reward.score is None else reward.score(weights, reward_state, poses)
         with jax.default_matmul_precision("highest"):
             success = in_blocks(jax.vmap(env.success), poses, block)
@@ -69,7 +73,16 @@ def make_evaluate(
         swapped = jax.tree.map(lambda x: x.swapaxes(0, 1), rollouts)
         return swapped._replace(key=poses.key[0])
 
-    return jax.jit(evaluate)
+    everywhere, spread = P(), P("data")
+    inputs = (everywhere, everywhere, everywhere, everywhere, spread)
+    return jax.jit(jax.shard_map(evaluate, mesh=mesh, in_specs=inputs, out_specs=spread, check_vma=False))
+
+
+def episode_keys(seed: int, episodes: int, devices: int) -> UInt32[Array, "episodes 2"]:
+    """Keys of the episodes, and as many more as make a multiple of the devices."""
+    key = jax.random.fold_in(jax.random.PRNGKey(seed), 1)
+    padded = -(-episodes // devices) * devices
+    return jax.vmap(lambda episode: jax.random.fold_in(key, episode))(jnp.arange(padded))
 
 
 def summary(rollouts: Rollouts) -> dict[str, float]:

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 from rich.console import Console
 from tensorboardX import SummaryWriter
@@ -56,18 +57,19 @@ class _Parts:
         networks = build_networks(config, env.observation_size, env.action_size)
         return cls(config, env, networks, rewards.make(config, env))
 
-    def compile_evaluate(self, like: TrainState) -> Callable[[TrainState], Rollouts]:
+    def compile_evaluate(self, state: TrainState, mesh: Mesh) -> Callable[[TrainState], Rollouts]:
         """Compiled ahead, so that its time can be told from training's."""
-        evaluate: Any = evaluation.make_evaluate(
-            self.env, self.networks, self.reward, episodes=self.config.eval_episodes, block=EVAL_BLOCK
-        )
-        key = jax.random.fold_in(jax.random.PRNGKey(self.config.seed), 1)
-        arguments = (like.params, like.obs_stats, self.reward.weights, like.reward_state, key)
+        episodes = self.config.eval_episodes
+        evaluate: Any = evaluation.make_evaluate(self.env, self.networks, self.reward, mesh, block=EVAL_BLOCK)
+        keys = evaluation.episode_keys(self.config.seed, episodes, mesh.shape["data"])
+        keys = jax.device_put(keys, NamedSharding(mesh, PartitionSpec("data")))
+        weights = self.reward.weights
+        arguments = (state.params, state.obs_stats, weights, state.reward_state, keys)
         compiled = evaluate.lower(*arguments).compile()
 
         def run(state: TrainState) -> Rollouts:
-            rollouts = compiled(state.params, state.obs_stats, self.reward.weights, state.reward_state, key)
-            return jax.tree.map(np.asarray, rollouts)
+            rollouts = compiled(state.params, state.obs_stats, weights, state.reward_state, keys)
+            return jax.tree.map(lambda x: np.asarray(x)[:episodes], rollouts)
 
         return run
 
@@ -103,8 +105,9 @@ def evaluate(run: str | Path) -> dict[str, float]:
     folder = RunFolder(Path(run))
     config = folder.read_config()
     parts = _Parts.build(config)
-    state = _load_state(folder, make_program(config, parts.env, parts.networks, parts.reward))
-    rollouts = parts.compile_evaluate(state)(state)
+    program = make_program(config, parts.env, parts.networks, parts.reward)
+    state = _load_state(folder, program)
+    rollouts = parts.compile_evaluate(state, program.mesh)(state)
     evaluation.save(rollouts, folder.rollouts)
     figures = evaluation.summary(rollouts)
     folder.write_result(figures, "eval.json")
@@ -186,7 +189,7 @@ class _Session:
         state = self._restore_or_init()
         compiling = time.monotonic()
         with ThreadPoolExecutor() as threads:  # XLA compiles a program on one core, so two at a time
-            judging = threads.submit(self.parts.compile_evaluate, state)
+            judging = threads.submit(self.parts.compile_evaluate, state, self.program.mesh)
             lowered = self.program.run.lower(state, self.parts.reward.weights, jnp.int32(0))
             advance, judge = lowered.compile(), judging.result()
         self.compile_seconds += time.monotonic() - compiling

@@ -164,7 +164,7 @@ def update(
         if axis is not None:
             grads = jax.lax.psum(grads, axis)
         updates, opt_state = optimizer.update(grads, opt_state, params)
-        figures["grad_norm"] = optax.global_norm(grads)
+        figures["grad_norm"] = optax.tree.norm(grads)
         return (optax.apply_updates(params, updates), opt_state), figures
 
     def on_epoch(carry: tuple[Any, Any], keys: Array) -> tuple[Any, dict[str, Array]]:

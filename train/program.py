@@ -181,7 +181,7 @@ def _iteration(
 
     reward_stats, learned = _normalize_rewards(config, state.reward_stats, scores, weight)
     samples = make_samples(config, networks, state, steps, learned, valid)
-    by_shard = jax.tree.map(lambda x: _split_shards(x, shards, per_shard), samples)
+    by_shard = jax.tree.map(lambda x: split_shards(x, shards, per_shard), samples)
     params, opt_state, figures = ppo.update(
         state.params,
         state.opt_state,
@@ -282,7 +282,7 @@ def _normalize_rewards(config: PolicyConfig, stats: Any, rewards: Array, weight:
     return stats, ((rewards - stats.mean) * scale).astype(rewards.dtype)
 
 
-def _split_shards(x: Array, shards: int, per_shard: int) -> Array:
+def split_shards(x: Array, shards: int, per_shard: int) -> Array:
     """[time, shards x worlds, ...] -> [shards, time x worlds, ...]."""
     x = x.reshape(x.shape[0], shards, per_shard, *x.shape[2:])
     return x.swapaxes(0, 1).reshape(shards, -1, *x.shape[3:])

@@ -39,9 +39,10 @@ def write_episodes(env: Env, rollouts: Rollouts, path: Path, *, episodes: int, s
                 ]
             )
         )
-    imageio.imwrite(
-        path, np.concatenate(columns, axis=2), fps=FRAMES_PER_SECOND, codec="libx264", macro_block_size=2
-    )
+    film = np.concatenate(columns, axis=2)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)  # ffmpeg execs at once
+        imageio.imwrite(path, film, fps=FRAMES_PER_SECOND, codec="libx264", macro_block_size=2)
 
 
 def draw_poses(env: Env, poses: Any, size: int) -> UInt8[np.ndarray, "steps size size 3"]:

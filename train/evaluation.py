@@ -98,7 +98,7 @@ def summary(rollouts: Rollouts) -> dict[str, float]:
 
 def save(rollouts: Rollouts, path: Any) -> None:
     """As `rollouts.npz`: qpos, key, reward, truth, success a step, and `episode_success`."""
-    arrays = {name: np.asarray(x) for name, x in rollouts._asdict().items()}
+    arrays: dict[str, Any] = {name: np.asarray(x) for name, x in rollouts._asdict().items()}
     np.savez_compressed(path, **arrays, episode_success=np.mean(arrays["success"], axis=1) >= SUCCESS_SHARE)
 
 
@@ -108,6 +108,6 @@ def _where(condition: Array, new: Array, old: Array) -> Array:
 
 def pose_of(rollouts: Rollouts, episode: int) -> Pose:
     """The poses of one episode, [steps, ...]."""
-    qpos = np.asarray(rollouts.qpos[episode])
-    key = np.broadcast_to(np.asarray(rollouts.key[episode]), (len(qpos), 2))
+    qpos: Any = np.asarray(rollouts.qpos[episode])
+    key: Any = np.broadcast_to(np.asarray(rollouts.key[episode]), (len(qpos), 2))
     return Pose(qpos, key)

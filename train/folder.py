@@ -107,7 +107,7 @@ def _to_plain(config: PolicyConfig) -> dict[str, Any]:
 
 
 def _from_plain(plain: dict[str, Any]) -> PolicyConfig:
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
     if values.get("out") is not None:
         values["out"] = Path(values["out"])
     known = {field.name for field in dataclasses.fields(PolicyConfig)}

@@ -31,7 +31,8 @@ class ActorCritic(NamedTuple):
 
     def init(self, key: Array) -> dict[str, Any]:
         policy_key, value_key = jax.random.split(key)
-        return {"policy": self.policy.init(policy_key), "value": self.value.init(value_key)}
+        params = {"policy": self.policy.init(policy_key), "value": self.value.init(value_key)}
+        return jax.tree.map(lambda x: x.astype(jnp.result_type(float)), params)  # Flax makes float32 only
 
     def policy_head(self, params: Any, stats: Any, obs: Float[Array, "*batch obs"]) -> Any:
         return self.policy.apply(stats, params["policy"], obs)
@@ -87,10 +88,10 @@ def make_actor_critic(
     return ActorCritic(policy, value, actions)
 
 
-def init_statistics(example: Array) -> running_statistics.RunningStatisticsState:
+def init_statistics(example: Array | jax.ShapeDtypeStruct) -> running_statistics.RunningStatisticsState:
     """Statistics over arrays shaped like `example`, of which nothing was seen yet."""
     return jax.tree.map(jnp.asarray, running_statistics.init_state(example))
 
 
-def _normalize(obs: Any, stats: Any) -> Any:
-    return running_statistics.normalize(obs, stats, max_abs_value=MAX_NORMALIZED)
+def _normalize(observation: Any, preprocessor_params: Any) -> Any:
+    return running_statistics.normalize(observation, preprocessor_params, max_abs_value=MAX_NORMALIZED)

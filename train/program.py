@@ -62,7 +62,9 @@ class TrainState(NamedTuple):
     iteration: Array
 
 
-_SHARDED = TrainState(P(), P(), P(), P(), P(), P(AXIS), P(AXIS), P())
+_SHARDED: Any = TrainState._make(
+    P(AXIS) if name in ("worlds", "keys") else P() for name in TrainState._fields
+)
 
 
 class Program(NamedTuple):

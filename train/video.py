@@ -1,5 +1,6 @@
 """Episodes as a film: frames side by side, the reward curve of each drawn under it."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def write_episodes(env: Env, rollouts: Rollouts, path: Path, *, episodes: int, s
     columns = []
     for episode in range(episodes):
         pictures = draw_poses(env, jax.tree.map(lambda x: x[shown], pose_of(rollouts, episode)), size)
-        reward, success = rollouts.reward[episode], rollouts.success[episode]
+        reward, success = np.asarray(rollouts.reward[episode]), rollouts.success[episode]
         columns.append(
             np.stack(
                 [

@@ -16,6 +16,8 @@ import tyro
 from train import policies
 from train.config import PolicyConfig
 
+THREADS_PER_DEVICE = 4
+
 _USAGE = """\
 usage: python -m train PROGRAM ...
 
@@ -72,6 +74,9 @@ def use_all_cores() -> None:
     given = os.environ.get("JAX_NUM_CPU_DEVICES") or "host_platform_device_count" in os.environ.get(
         "XLA_FLAGS", ""
     )
+    # XLA runs CPU devices on one pool of threads, as many as cores. A device keeps its thread while it waits
+    # for the others in a sum, and its parallel loops need more: too few, and all stand still forever.
+    os.environ.setdefault("NPROC", str(THREADS_PER_DEVICE * PolicyConfig.num_shards))
     if given:
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

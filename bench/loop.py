@@ -1,6 +1,6 @@
 """Steps a second of the whole training loop, and where the time goes.
 
-    python bench/loop.py humanoid/kneeling --reward clip --out bench/results/loop.json
+    python -m bench.loop humanoid/kneeling --reward clip --out bench/results/loop.json
 
 The loop is timed as it runs: its one compiled program, several iterations a call. The parts are timed
 apart, each as a compiled program of its own with the loop's own batch shapes (all worlds, the unroll's

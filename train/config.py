@@ -116,6 +116,8 @@ class PolicyConfig:
     """How often the training state is saved, counted in calls of the program."""
 
     def __post_init__(self) -> None:
+        if self.out is not None:
+            object.__setattr__(self, "out", Path(self.out))
         recipe = recipes.of(self.task)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)

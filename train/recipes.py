@@ -16,7 +16,7 @@ _RECIPES: dict[str, dict[str, Any]] = {
         "policy_hidden": (64, 64),
         "value_hidden": (64, 64),
     },
-    "humanoid": {"steps": 700_000, "reward_every": 4},
+    "humanoid": {"steps": 1_200_000, "reward_every": 4, "gamma": 0.97},
 }
 
 

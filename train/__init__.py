@@ -1,6 +1,10 @@
 """Programs: `policy(PolicyConfig(...))` trains, `load_policy(run)` gives what was learnt."""
 
-from train.config import PolicyConfig
-from train.policies import Run, evaluate, load_policy, policy
+import contextlib
+import io
+
+with contextlib.redirect_stdout(io.StringIO()):  # MJX prints a line for each optional package it misses
+    from train.config import PolicyConfig
+    from train.policies import Run, evaluate, load_policy, policy
 
 __all__ = ["PolicyConfig", "Run", "evaluate", "load_policy", "policy"]

@@ -74,7 +74,7 @@ class PolicyConfig:
     """Updates a pass."""
     learning_rate: float = _default(7e-4)
     """Of Adam."""
-    decay: bool = False
+    decay: bool = True
     """Let the learning rate fall linearly to 0 over the run."""
     max_grad_norm: float = _default(1.0)
     """Gradients are clipped to this global norm."""

@@ -1,7 +1,8 @@
 """What differs from task to task: the settings that a policy run takes where none are given.
 
 `pendulum` reaches a mean return above -200 (of Gymnasium's reward) in about 20 s on 2 cores.
-The humanoid settings are those that carried a 21-actuator body to its knees in 1M steps.
+The humanoid settings bring `humanoid/kneeling` to its knees in 800,000 steps; at gamma 0.95 it kneels as
+fast and topples before the episode ends, for its horizon is a third of a second.
 """
 
 from typing import Any
@@ -16,7 +17,7 @@ _RECIPES: dict[str, dict[str, Any]] = {
         "policy_hidden": (64, 64),
         "value_hidden": (64, 64),
     },
-    "humanoid": {"steps": 1_200_000, "reward_every": 4, "gamma": 0.97},
+    "humanoid": {"steps": 800_000, "reward_every": 4, "gamma": 0.97},
 }
 
 

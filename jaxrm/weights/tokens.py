@@ -31,9 +31,10 @@ class TrainingWords:
 
     @classmethod
     def of(cls, captions: Iterable[str], examples: int = 20) -> "TrainingWords":
-        """All words of the captions; the first few distinct captions are kept as examples."""
+        """All words of the captions; a few distinct captions, spread evenly, are kept as examples."""
         distinct = tuple(dict.fromkeys(captions))
-        return cls(frozenset(word for text in distinct for word in words_of(text)), distinct[:examples])
+        shown = distinct[:: max(1, len(distinct) // examples)][:examples]
+        return cls(frozenset(word for text in distinct for word in words_of(text)), shown)
 
     def check(self, texts: Sequence[str]) -> None:
         """Raise `UnknownWordsError` naming each word that is not known, and the nearest known ones."""
@@ -44,10 +45,10 @@ class TrainingWords:
         for word in unknown:
             near = difflib.get_close_matches(word, sorted(self.words), n=3, cutoff=0.5)
             lines.append(f"{word!r}" + (f" (nearest known: {', '.join(near)})" if near else ""))
-        examples = "".join(f"\n  {caption}" for caption in self.captions[:5])
+        examples = "".join(f"\n  {caption}" for caption in self.captions[::4])
         raise UnknownWordsError(
             f"the model never saw these words in training: {'; '.join(lines)}. It cannot know their meaning; "
-            "allow_unknown_words=True goes on regardless."
+            "allow_unknown_words=True (--allow-unknown-words) goes on regardless."
             + (f" Captions that it knows:{examples}" if examples else "")
         )
 

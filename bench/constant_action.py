@@ -36,7 +36,9 @@ def main(config: Config) -> None:
     again = judge(jnp.tile(best, (config.episodes, 1)), jax.random.split(key_judge, config.episodes))
     print(f"{config.task} by {config.control}: {config.candidates} constant actions, seed {config.seed}")
     print(f"  candidates that succeed: {(shares >= 0.5).mean():.1%}, mean share of steps {shares.mean():.3f}")
-    print(f"  the best one again: success {(again >= 0.5).mean():.1%}, mean share of steps {again.mean():.3f}")
+    print(
+        f"  the best one again: success {(again >= 0.5).mean():.1%}, mean share of steps {again.mean():.3f}"
+    )
 
 
 def share_of_steps(env: envs.Env, actions: Float[Array, "n action"], keys: Array) -> Float[Array, "n"]:

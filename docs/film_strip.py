@@ -40,9 +40,18 @@ def main(run: str, out: str) -> None:
     top.imshow(np.concatenate(list(frames), axis=1))
     top.set_axis_off()
     top.set_title(f'"{config.goal or env.goal}"', fontsize=16)
-    bottom.plot(reward, color="tab:blue", label="reward: cosine of frame and sentence" if config.reward == "clip" else "reward")
+    bottom.plot(
+        reward,
+        color="tab:blue",
+        label="reward: cosine of frame and sentence" if config.reward == "clip" else "reward",
+    )
     bottom.fill_between(
-        np.arange(len(reward)), *bottom.get_ylim(), where=success, color="tab:green", alpha=0.15, label="predicate holds"
+        np.arange(len(reward)),
+        *bottom.get_ylim(),
+        where=success,
+        color="tab:green",
+        alpha=0.15,
+        label="predicate holds",
     )
     bottom.set(xlim=(0, len(reward) - 1), xlabel="step (15 ms)")
     bottom.legend(loc="lower right")

@@ -41,9 +41,11 @@ def make(name: str, **options: Any) -> Env:
 def _load_factory(name: str) -> Callable[..., Env]:
     module_name, _, attribute = name.partition(":")
     try:
-        factory = getattr(importlib.import_module(module_name), attribute)
+        factory: Any = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"environment {name!r}: cannot import {attribute!r} from {module_name!r} ({error})") from error
+        raise ValueError(
+            f"environment {name!r}: cannot import {attribute!r} from {module_name!r} ({error})"
+        ) from error
     if not callable(factory):
         raise ValueError(f"environment {name!r}: {attribute!r} is not callable")
     return factory

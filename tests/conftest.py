@@ -1,4 +1,4 @@
-"""Shared by all tests: full precision, a compilation cache where one is asked for, and skips that CI forbids."""
+"""Shared by all tests: full precision, a compilation cache where one is named, skips that CI forbids."""
 
 import os
 
@@ -18,5 +18,8 @@ def pytest_runtest_makereport(item, call):
     report = yield
     for mark in MUST_RUN:
         if report.skipped and item.get_closest_marker(mark):
-            report.outcome, report.longrepr = "failed", f"skipped, but {mark!r} must run here: {report.longrepr}"
+            report.outcome, report.longrepr = (
+                "failed",
+                f"skipped, but {mark!r} must run here: {report.longrepr}",
+            )
     return report

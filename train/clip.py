@@ -1,4 +1,4 @@
-"""Training of the small CLIP that comes with the project: poses sampled, drawn, captioned, all on the accelerator.
+"""Trains the small CLIP that comes with us: poses sampled, drawn and captioned on the accelerator.
 
     python -m train clip --out checkpoints/scene-clip
 
@@ -20,9 +20,8 @@ import optax
 from jaxtyping import Array, Float, Int
 from rich.console import Console
 
-import envs
 import jaxrm
-from envs.humanoid import captions
+from envs.humanoid import captions, tasks
 from envs.humanoid.env import Humanoid
 from envs.humanoid.postures import Sampler
 from jaxrm.models import Clip, TextConfig, TransformerConfig, VisionConfig
@@ -80,7 +79,7 @@ class Learner(NamedTuple):
 
 
 class Corpus(NamedTuple):
-    """Claims and their tokenised wordings; claim i has `tokens[i]`, sampled with replacement to a rectangle."""
+    """Claims and wordings; claim i has `tokens[i]`, drawn with replacement to make a rectangle."""
 
     parts: Int[Array, "claims 2"]
     tokens: Int[Array, "claims wordings length"]
@@ -89,7 +88,7 @@ class Corpus(NamedTuple):
 def main(config: ClipConfig) -> None:
     """Trains, judges on held-out scenes, and writes the checkpoint with its model card."""
     console, start = Console(), time.time()
-    env = envs.make("humanoid/kneeling")
+    env = tasks.factory("kneeling")()
     claims = captions.claims()
     everything = [wording for wordings in claims.wordings for wording in wordings]
     tokenizer = train_tokenizer(everything)
@@ -115,9 +114,8 @@ def main(config: ClipConfig) -> None:
         learner, losses = run(learner, pool, corpus, jax.random.fold_in(key_train, call))
         seen = (call + 1) * config.steps_per_call * config.batch
         caption_loss, measure_loss = np.asarray(losses)
-        console.print(
-            f"{seen:>9,} frames  captions {caption_loss:.4f}  measures {measure_loss:.4f}  {time.time() - start:5.0f} s"
-        )
+        line = f"{seen:>9,} frames  captions {caption_loss:.4f}  measures {measure_loss:.4f}"
+        console.print(f"{line}  {time.time() - start:5.0f} s", highlight=False)
 
     processor = Processor(default_settings(config.size), texts, TrainingWords.of(everything))
     clip = ClipCheckpoint(learner.average["clip"], processor)

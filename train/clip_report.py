@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +47,17 @@ GOLDEN = (  # (legs, arms, turn in radians)
 CARD = """\
 # {name}
 
-A CLIP of {millions:.2f}M parameters (vision and text) that knows one humanoid in one scene, and nothing of the
-world. It was trained from random weights on frames drawn by this project's own renderer; it loads in
+A CLIP of {millions:.2f}M parameters (vision and text) that knows one humanoid in one scene, and nothing of
+the world. It was trained from random weights on frames drawn by this project's own renderer; it loads in
 `jaxrm.load_clip` and in torch's `CLIPModel`.
 
 - **Command**: `{command}`
-- **Data**: {images:,} frames of {size} px, each drawn once: half postures sampled between named ones, half from a
-  pool of {pool:,} states of bodies under physics. Captions come from measured geometry, each with a graded degree
-  of truth. No file, no photograph, no text of others.
+- **Data**: {images:,} frames of {size} px, each drawn once: half postures sampled between named ones, half
+  from a pool of {pool:,} states of bodies under physics. Captions come from measured geometry, each with a
+  graded degree of truth. No file, no photograph, no text of others.
 - **Time**: {minutes:.0f} minutes on {device}.
-- **Look**: `{look}` shows the frames it knows (SHA-256 {digest}...). Another skin, light or lens is another world.
+- **Look**: `{look}` shows the frames it knows (SHA-256 {digest}...). Another skin, light or lens is another
+  world.
 
 ## Measured quality
 
@@ -76,8 +78,8 @@ own camera (`paths.png`):
 ## Limits
 
 It tells postures and arm states of this humanoid apart and ranks what lies between. It knows no negation, no
-left and right beyond "with its left arm raised", no other body, no words outside `training_words.json`, and says
-nothing of penetration or straightness. The cosine is a reward for postures, not a probability.
+left and right beyond "with its left arm raised", no other body, no words outside `training_words.json`, and
+says nothing of penetration or straightness. The cosine is a reward for postures, not a probability.
 """
 
 
@@ -120,7 +122,7 @@ def held_out(clip: ClipCheckpoint, env: Humanoid, key: Array, count: int = 4096)
     bounds |= {f"a humanoid robot {concept.phrases[0]}": concept.bounds for concept in POSTURES.values()}
     result = {}
     for goal, wanted in bounds.items():
-        labels = np.asarray(jax.vmap(lambda measures: holds(wanted, measures))(batch.measures))
+        labels = np.asarray(jax.vmap(partial(holds, wanted))(batch.measures))
         result[goal] = roc_auc(images @ np.asarray(clip.embed_texts([goal])[0]), labels)
     return result
 
@@ -145,7 +147,7 @@ def look(env: Humanoid, size: int) -> UInt8[np.ndarray, "size width 3"]:
 
 
 def write(clip: ClipCheckpoint, env: Humanoid, config: Any, key: Array, seconds: float) -> None:
-    """Judges the model, and writes its card, the look it knows, and a plot of its paths beside the weights."""
+    """Judges the model; writes its card, the look it knows and a plot of its paths beside the weights."""
     size = clip.processor.images.size
     auc, paths = held_out(clip, env, key), path_scores(clip, env)
     image = look(env, size)

@@ -42,8 +42,17 @@ MARKS = {
 }
 
 SELF_CONTACTS = (
-    *((f"{side}_{part}", trunk) for side in ("right", "left") for part in ("larm", "hand") for trunk in ("torso1", "uwaist")),
-    *((f"{side}_hand", part) for side in ("right", "left") for part in ("butt", "lwaist", "head", f"{side}_thigh1")),
+    *(
+        (f"{side}_{part}", trunk)
+        for side in ("right", "left")
+        for part in ("larm", "hand")
+        for trunk in ("torso1", "uwaist")
+    ),
+    *(
+        (f"{side}_hand", part)
+        for side in ("right", "left")
+        for part in ("butt", "lwaist", "head", f"{side}_thigh1")
+    ),
     ("right_larm", "left_larm"),
     ("right_hand", "left_hand"),
     ("right_hand", "left_larm"),

@@ -33,7 +33,9 @@ def misses(measures: Measures) -> Float[Array, "concepts"]:
     return jnp.stack([miss(concept.bounds, measures) for concept in _CONCEPTS])
 
 
-def degrees(misses: Float[Array, "*batch concepts"], parts: Int[Array, "claims 2"]) -> Float[Array, "*batch claims"]:
+def degrees(
+    misses: Float[Array, "*batch concepts"], parts: Int[Array, "claims 2"]
+) -> Float[Array, "*batch claims"]:
     """Truth of each claim, in (0, 1]: what is missing from its parts adds up."""
     padded = jnp.concatenate([misses, jnp.zeros_like(misses[..., :1])], axis=-1)  # -1 reads the zero
     return jnp.exp(-padded[..., parts].sum(-1) / SOFTNESS)
@@ -42,7 +44,12 @@ def degrees(misses: Float[Array, "*batch concepts"], parts: Int[Array, "claims 2
 def claims() -> Claims:
     """Every posture, every arm state, every posture with every arm state, and the bare subject."""
     postures, arms = range(len(POSTURES)), range(len(POSTURES), len(NAMES))
-    pairs = [(-1, -1), *((p, -1) for p in postures), *((-1, a) for a in arms), *itertools.product(postures, arms)]
+    pairs = [
+        (-1, -1),
+        *((p, -1) for p in postures),
+        *((-1, a) for a in arms),
+        *itertools.product(postures, arms),
+    ]
     return Claims(np.array(pairs, np.int32), tuple(_wordings(*pair) for pair in pairs))
 
 
@@ -54,5 +61,12 @@ def _wordings(posture: int, arms: int) -> tuple[str, ...]:
         tails = [f" {phrase}" for phrase in _CONCEPTS[posture].phrases]
     if arms >= 0:
         joints = (" ", ", ") if posture >= 0 else (" ",)
-        tails = [tail + joint + phrase for tail in tails for joint in joints for phrase in _CONCEPTS[arms].phrases]
-    return tuple(opening + subject + tail for tail in tails for opening in dict.fromkeys(OPENINGS) for subject in SUBJECTS)
+        tails = [
+            tail + joint + phrase for tail in tails for joint in joints for phrase in _CONCEPTS[arms].phrases
+        ]
+    return tuple(
+        opening + subject + tail
+        for tail in tails
+        for opening in dict.fromkeys(OPENINGS)
+        for subject in SUBJECTS
+    )

@@ -98,7 +98,13 @@ POSTURES = {
             Bound("legs ahead", lambda m: m.ankle_ahead, 0.45, INF, 0.3),
             Bound("legs together", lambda m: m.ankle_gap, -INF, 0.45, 0.25),
         ),
-        ("sitting on the floor", "sitting", "sitting down", "sitting with its legs stretched out", "seated on the ground"),
+        (
+            "sitting on the floor",
+            "sitting",
+            "sitting down",
+            "sitting with its legs stretched out",
+            "seated on the ground",
+        ),
     ),
     "squatting": Concept(
         (
@@ -152,7 +158,12 @@ def _arm(index: int) -> Concept:
 ARMS = {
     "raised": Concept(
         (Bound("hands above the head", lambda m: m.hands_above_head, 0.0, INF, 0.25),),
-        ("with both arms raised", "with its arms raised", "raising both arms", "with both hands above its head"),
+        (
+            "with both arms raised",
+            "with its arms raised",
+            "raising both arms",
+            "with both hands above its head",
+        ),
     ),
     "on-hips": Concept(
         (

@@ -23,7 +23,10 @@ class Bound(NamedTuple):
 
 def holds(bounds: tuple[Bound, ...], measures: Measures) -> Bool[Array, ""]:
     """All bounds are met, on both sides where a value has two."""
-    met = [jnp.all((bound.value(measures) >= bound.low) & (bound.value(measures) <= bound.high)) for bound in bounds]
+    met = [
+        jnp.all((bound.value(measures) >= bound.low) & (bound.value(measures) <= bound.high))
+        for bound in bounds
+    ]
     return jnp.stack(met).all()
 
 

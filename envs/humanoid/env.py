@@ -49,23 +49,32 @@ class Humanoid:
         self._data = mjx.make_data(self._model)
         self._start = jnp.asarray(self.mj_model.qpos0).at[2].set(body.START_HEIGHT)
         low, high = self.mj_model.actuator_ctrlrange.T
-        self._control_middle, self._control_reach = jnp.asarray((low + high) / 2), jnp.asarray((high - low) / 2)
+        self._control_middle, self._control_reach = (
+            jnp.asarray((low + high) / 2),
+            jnp.asarray((high - low) / 2),
+        )
         self.observation_size = self._observe(self._physics_at(self._start)).shape[0]
 
     def reset(self, key: Array) -> State:
         """Standing upright with Humanoid-v4's noise."""
         key_qpos, key_qvel = jax.random.split(key)
-        noise = lambda key, size: jax.random.uniform(key, (size,), minval=-START_NOISE, maxval=START_NOISE)
-        qpos = self._start + noise(key_qpos, self.mj_model.nq)
+        qpos = self._start + _start_noise(key_qpos, self.mj_model.nq)
         qpos = qpos.at[3:7].divide(jnp.linalg.norm(qpos[3:7]))
-        physics = self._physics_at(qpos)._replace(qvel=noise(key_qvel, self.mj_model.nv))
-        return self._state(physics, jnp.int32(0), jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key, {"nan_resets": jnp.int32(0)})
+        physics = self._physics_at(qpos)._replace(qvel=_start_noise(key_qvel, self.mj_model.nv))
+        return self._state(
+            physics,
+            jnp.int32(0),
+            jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key,
+            {"nan_resets": jnp.int32(0)},
+        )
 
     def step(self, state: State, action: Float[Array, "action"]) -> State:
         control = self._control_middle + self._control_reach * jnp.clip(action, -1, 1)
         physics = self._simulate(state.data, control)
         bad = ~self._is_sane(physics)
-        physics = jax.tree.map(lambda new, start: jnp.where(bad, start, new), physics, self._physics_at(self._start))
+        physics = jax.tree.map(
+            lambda new, start: jnp.where(bad, start, new), physics, self._physics_at(self._start)
+        )
         info = state.info | {"nan_resets": state.info["nan_resets"] + bad}
         after = self._state(physics, state.time + 1, state.key, info)
         return after._replace(terminated=bad)
@@ -102,7 +111,9 @@ class Humanoid:
         linear one in the torso's frame."""
         frame = _rotation(physics.qpos[3:7])
         linear, angular_and_joints = physics.qvel[:3] @ frame, physics.qvel[3:] * VELOCITY_SCALE
-        return jnp.concatenate([physics.qpos[2:3], frame.reshape(9), physics.qpos[7:], linear, angular_and_joints])
+        return jnp.concatenate(
+            [physics.qpos[2:3], frame.reshape(9), physics.qpos[7:], linear, angular_and_joints]
+        )
 
     def pose(self, state: State) -> Pose:
         return Pose(state.data.qpos, state.key)
@@ -129,6 +140,10 @@ class Humanoid:
     def progress(self, pose: Pose) -> Float[Array, ""]:
         """`exp(-miss)`, see `criteria.degree`: 1 exactly where `success` holds."""
         return criteria.degree(self.bounds, self.measures(pose))
+
+
+def _start_noise(key: Array, size: int) -> Array:
+    return jax.random.uniform(key, (size,), minval=-START_NOISE, maxval=START_NOISE)
 
 
 def _rotation(quat: Float[Array, "4"]) -> Float[Array, "3 3"]:

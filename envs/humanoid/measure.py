@@ -37,21 +37,26 @@ class Measures(NamedTuple):
     elbows_out: Sides
 
 
-def measure(model: mujoco.MjModel, xpos: Float[Array, "nbody 3"], xmat: Float[Array, "nbody 9"], geom_xpos: Array) -> Measures:
+def measure(
+    model: mujoco.MjModel, xpos: Float[Array, "nbody 3"], xmat: Float[Array, "nbody 9"], geom_xpos: Array
+) -> Measures:
     """Reads the measures from fresh kinematics; names are looked up on the host."""
     xmat = xmat.reshape(-1, 3, 3)
-    body, geom = (lambda name: model.body(name).id), (lambda name: model.geom(name).id)
-    both = lambda point, part: jnp.stack([point[part("right")], point[part("left")]])
+
+    def body(name: str) -> int:
+        return model.body(name).id
+
+    def bodies(part: str) -> Float[Array, "2 3"]:
+        return jnp.stack([xpos[body(f"right_{part}")], xpos[body(f"left_{part}")]])
+
+    def geoms(part: str) -> Float[Array, "2 3"]:
+        return jnp.stack([geom_xpos[model.geom(f"{side}_{part}").id] for side in ("right", "left")])
 
     torso_frame, pelvis_frame = xmat[body("torso")], xmat[body("pelvis")]
     torso, pelvis = xpos[body("torso")], xpos[body("pelvis")]
-    hips = both(xpos, lambda side: body(f"{side}_thigh"))
-    knees = both(xpos, lambda side: body(f"{side}_shin"))
-    ankles = both(geom_xpos, lambda side: geom(f"{side}_foot"))
-    hands = both(geom_xpos, lambda side: geom(f"{side}_hand"))
-    elbows = both(xpos, lambda side: body(f"{side}_lower_arm"))
-    shoulders = both(xpos, lambda side: body(f"{side}_upper_arm"))
-    head = geom_xpos[geom("head")]
+    hips, knees, ankles = bodies("thigh"), bodies("shin"), geoms("foot")
+    shoulders, elbows, hands = bodies("upper_arm"), bodies("lower_arm"), geoms("hand")
+    head = geom_xpos[model.geom("head").id]
     outward = jnp.array([-1.0, 1.0])  # the body's y axis points to its left
 
     def drop(top: Array, bottom: Array) -> Sides:

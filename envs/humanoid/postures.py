@@ -145,7 +145,9 @@ class Sampler:
         wild = jax.random.bernoulli(keys[1], 0.1)
         anything = jax.random.uniform(keys[2], joints.shape, minval=self._low, maxval=self._high)
         joints = jnp.where(wild, anything, joints)
-        tilt = jax.random.choice(keys[3], jnp.array([0.03, 0.15, 0.5, 1.5])) * jax.random.normal(keys[4], (2,))
+        tilt = jax.random.choice(keys[3], jnp.array([0.03, 0.15, 0.5, 1.5])) * jax.random.normal(
+            keys[4], (2,)
+        )
         yaw = jax.random.uniform(keys[5], (), minval=-jnp.pi, maxval=jnp.pi)
         height = jnp.where(jax.random.bernoulli(keys[6], 0.85), 0.0, 0.25 * jax.random.uniform(keys[7]))
         return self.qpos(joints, lean + tilt[0], tilt[1], yaw, height)

@@ -12,8 +12,13 @@ BASELINE = "a humanoid robot"
 EPISODE_LENGTH = 100  # steps of 15 ms, as in the paper
 # Half from the side, half from the front, following the body over the floor at a fixed height, so that
 # the floor's place in the picture tells how high the body is.
-CAMERA = Camera.free(distance=2.5, azimuth=145.0, elevation=-12.0, lookat=(0.0, 0.0, 0.72), body="torso", level=True)
-FAR_CAMERA = Camera.free(distance=2.9, azimuth=145.0, elevation=-12.0, lookat=(0.0, 0.0, 0.88), body="torso", level=True)
+CAMERA = Camera.free(
+    distance=2.5, azimuth=145.0, elevation=-12.0, lookat=(0.0, 0.0, 0.72), body="torso", level=True
+)
+FAR_CAMERA = Camera.free(
+    distance=2.9, azimuth=145.0, elevation=-12.0, lookat=(0.0, 0.0, 0.88), body="torso", level=True
+)
+
 
 class Task(NamedTuple):
     goal: str
@@ -46,6 +51,8 @@ TASKS = {
 def factory(name: str) -> Callable[..., Humanoid]:
     def make(control: str = "position", episode_length: int = EPISODE_LENGTH) -> Humanoid:
         task = TASKS[name]
-        return Humanoid(f"humanoid/{name}", task.goal, BASELINE, task.camera, task.bounds, control, episode_length)
+        return Humanoid(
+            f"humanoid/{name}", task.goal, BASELINE, task.camera, task.bounds, control, episode_length
+        )
 
     return make

@@ -17,7 +17,9 @@ def test_what_is_missing_adds_up():
     misses[0, kneeling], misses[0, raised] = 1.0, 2.0
     parts = np.array([[-1, -1], [kneeling, -1], [-1, raised], [kneeling, raised]])
     degrees = np.asarray(captions.degrees(misses, parts))[0]
-    np.testing.assert_allclose(degrees, np.exp(-np.array([0.0, 1.0, 2.0, 3.0]) / captions.SOFTNESS), rtol=1e-6)
+    np.testing.assert_allclose(
+        degrees, np.exp(-np.array([0.0, 1.0, 2.0, 3.0]) / captions.SOFTNESS), rtol=1e-6
+    )
 
 
 def test_claims_and_wordings_fit_together():

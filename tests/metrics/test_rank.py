@@ -20,7 +20,9 @@ def test_auc_is_the_share_of_ordered_pairs():
     rng = np.random.default_rng(0)
     scores, labels = rng.integers(0, 9, 200), rng.random(200) < 0.3
     positive, negative = scores[labels][:, None], scores[~labels]
-    assert roc_auc(scores, labels) == pytest.approx(((positive > negative) + 0.5 * (positive == negative)).mean())
+    assert roc_auc(scores, labels) == pytest.approx(
+        ((positive > negative) + 0.5 * (positive == negative)).mean()
+    )
 
 
 def test_spearman_against_scipy_with_ties():

@@ -3,7 +3,7 @@
 import difflib
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from envs import pendulum
 from envs.humanoid import tasks as humanoid
@@ -41,11 +41,11 @@ def make(name: str, **options: Any) -> Env:
 def _load_factory(name: str) -> Callable[..., Env]:
     module_name, _, attribute = name.partition(":")
     try:
-        factory: Any = getattr(importlib.import_module(module_name), attribute)
+        factory = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
         raise ValueError(
             f"environment {name!r}: cannot import {attribute!r} from {module_name!r} ({error})"
         ) from error
     if not callable(factory):
         raise ValueError(f"environment {name!r}: {attribute!r} is not callable")
-    return factory
+    return cast(Callable[..., Env], factory)

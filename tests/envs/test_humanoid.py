@@ -26,10 +26,19 @@ def sampler(env):
     return postures.Sampler(env)
 
 
-def posture(sampler, legs, arms="hanging"):
-    zero = jnp.zeros(())
-    lean = jnp.deg2rad(postures.LEGS[legs].lean)
-    return sampler.qpos(sampler.leg_joints(legs) + sampler.arm_joints(arms), lean, zero, zero, zero)
+@pytest.fixture(scope="module")
+def measures(env):
+    return jax.jit(lambda qpos: env.measures(env.pose_at(qpos)))
+
+
+@pytest.fixture(scope="module")
+def put(sampler):
+    return jax.jit(sampler.qpos)
+
+
+def posture(sampler, put, legs, arms="hanging"):
+    lean = float(np.deg2rad(postures.LEGS[legs].lean))
+    return put(sampler.leg_joints(legs) + sampler.arm_joints(arms), lean, 0.0, 0.0, 0.0)
 
 
 def start(env, worlds=2):
@@ -166,13 +175,12 @@ def test_resets_differ_by_key_and_repeat(env):
         ("right leg up", "hanging", "one-leg"),
     ],
 )
-def test_named_postures_succeed_at_their_task_alone(env, sampler, legs, arms, task):
-    pose = env.pose_at(posture(sampler, legs, arms))
-    judged = envs.humanoid.tasks.TASKS[task].bounds
-    assert bool(criteria.holds(judged, env.measures(pose)))
-    assert float(criteria.degree(judged, env.measures(pose))) == 1.0
-    lying = env.pose_at(posture(sampler, "face down", arms))
-    assert not bool(criteria.holds(judged, env.measures(lying)))
+def test_named_postures_succeed_at_their_task_and_lying_does_not(sampler, put, measures, legs, arms, task):
+    bounds = envs.humanoid.tasks.TASKS[task].bounds
+    measured = measures(posture(sampler, put, legs, arms))
+    assert bool(criteria.holds(bounds, measured))
+    assert float(criteria.degree(bounds, measured)) == 1.0
+    assert not bool(criteria.holds(bounds, measures(posture(sampler, put, "face down", arms))))
 
 
 def test_progress_is_one_exactly_where_the_task_succeeds(env, sampler):
@@ -207,14 +215,10 @@ def test_sampled_bodies_rest_on_the_floor_or_float(sampler):
     assert (np.abs(lowest) < 1e-4).mean() > 0.7
 
 
-def test_degree_slopes_from_standing_to_each_posture(env, sampler):
-    """No valley between standing and kneeling: the truth of the claim rises along the path."""
-    begin, end = posture(sampler, "standing"), posture(sampler, "kneeling")
-    shares = jnp.linspace(0, 1, 11)
-    zero = jnp.zeros(())
-    path = jax.vmap(lambda s: sampler.qpos((1 - s) * begin[7:] + s * end[7:], zero, zero, zero, zero))(shares)
-    degrees = [
-        float(criteria.degree(concepts.POSTURES["kneeling"].bounds, env.measures(env.pose_at(q))))
-        for q in path
-    ]
+def test_degree_slopes_from_standing_to_kneeling(sampler, put, measures):
+    """No valley on the way: the truth of the claim rises along the path."""
+    begin, end = posture(sampler, put, "standing"), posture(sampler, put, "kneeling")
+    path = [put((1 - s) * begin[7:] + s * end[7:], 0.0, 0.0, 0.0, 0.0) for s in np.linspace(0, 1, 11)]
+    bounds = concepts.POSTURES["kneeling"].bounds
+    degrees = [float(criteria.degree(bounds, measures(qpos))) for qpos in path]
     assert np.all(np.diff(degrees) >= 0) and degrees[0] < 0.2 and degrees[-1] == 1.0

@@ -1,6 +1,6 @@
 """The vocabulary of the house: what passes between rooms, with shapes."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from jaxtyping import Array, Float, UInt8, UInt32
 
@@ -21,16 +21,7 @@ class Pose(NamedTuple):
     key: UInt32[Array, "*batch 2"]
 
 
-class FrameReward(Protocol):
+class Reward(Protocol):
     """A reward that looks at each frame by itself: uint8 [*batch, h, w, 3] -> float32 [*batch]."""
 
     def __call__(self, frames: Frames) -> Float[Array, "*batch"]: ...
-
-
-class PoseReward(Protocol):
-    """A reward inside a compiled loop: `weights` are frozen, `state` is what it learns.
-
-    `poses` are [time, envs]; `first` marks the first pose of an episode.
-    """
-
-    def __call__(self, weights: Any, state: Any, poses: Pose) -> Float[Array, "time envs"]: ...

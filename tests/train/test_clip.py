@@ -1,0 +1,102 @@
+"""The small CLIP that comes with us: its vocabulary, its targets, and what the shipped weights know."""
+
+import imageio.v3 as iio
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrm
+from envs.humanoid import captions, tasks
+from envs.humanoid.criteria import holds
+from envs.humanoid.postures import Sampler
+from jaxrm.metrics import roc_auc, spearman
+from jaxrm.weights import files
+from train import clip as program
+from train import clip_report, scenes
+from train.vocabulary import END, START, train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def env():
+    return tasks.factory("kneeling")()
+
+
+@pytest.fixture(scope="module")
+def scene_clip():
+    return jaxrm.load_clip("scene-clip")
+
+
+def test_the_end_of_a_text_is_the_largest_id():
+    tokenizer = train_tokenizer(["a robot kneeling", "a robot standing"])
+    ids = tokenizer.encode("A  robot   KNEELING").ids
+    assert ids[0] == tokenizer.token_to_id(START) and ids[-1] == tokenizer.token_to_id(END)
+    assert tokenizer.token_to_id(END) == tokenizer.get_vocab_size() - 1 == max(ids)
+    assert tokenizer.decode(ids).strip() == "a robot kneeling"
+
+
+def test_the_same_captions_give_the_same_tokeniser():
+    texts = captions.claims().wordings[3]
+    assert train_tokenizer(texts).to_str() == train_tokenizer(reversed(texts)).to_str()
+
+
+def test_the_loss_is_zero_where_the_logits_are_the_targets():
+    """At similarity s and bias 0 the least loss is at targets sigmoid(scale * s), and it is 0 there."""
+
+    class OneDirection:
+        logit_scale = np.log(2.0)[None]
+
+        def encode_pixels(self, pixels):
+            return jnp.array([[1.0, 0.0], [0.6, 0.8]])
+
+        def encode_tokens(self, tokens):
+            return jnp.array([[1.0, 0.0]])
+
+    settings = jaxrm.load_clip("scene-clip").processor.images
+    frames = jnp.zeros((2, settings.size, settings.size, 3), jnp.uint8)
+    weights = {"clip": OneDirection(), "bias": jnp.float32(0), "readout": jnp.zeros((2, 3))}
+    targets = jax.nn.sigmoid(2.0 * jnp.array([[1.0], [0.6]]))
+    loss = program._loss(weights, frames, None, targets, jnp.ones((2, 3)), settings)
+    np.testing.assert_allclose(loss, [0.0, 1.0], atol=1e-6)
+    worse = program._loss(weights, frames, None, 1 - targets, jnp.ones((2, 3)), settings)
+    assert float(worse[0]) > 0.1
+
+
+def test_the_renderer_still_draws_the_look_that_the_weights_know(env, scene_clip):
+    """Whoever changes the look trains the weights again: `python -m train clip`."""
+    known = iio.imread(files.find("scene-clip") / clip_report.LOOK).astype(int)
+    now = clip_report.look(env, scene_clip.processor.images.size).astype(int)
+    assert known.shape == now.shape
+    assert np.abs(known - now).mean() < 0.25, "the look of the scene changed: train the weights again"
+
+
+def test_the_reward_rises_from_standing_to_each_posture(env, scene_clip):
+    for goal, scores in clip_report.path_scores(scene_clip, env).items():
+        assert spearman(scores, np.arange(len(scores))) >= 0.8, goal
+
+
+def test_kneeling_is_told_from_other_postures(env, scene_clip):
+    qpos = jax.jit(jax.vmap(Sampler(env).sample))(jax.random.split(jax.random.key(11), 1024))
+    drawn = jax.jit(lambda qpos, key: scenes.draw(env, qpos, key, scene_clip.processor.images.size))
+    batch = drawn(qpos, jax.random.key(12))
+    truth = jax.vmap(lambda measures: holds(env.bounds, measures))(batch.measures)
+    goal = scene_clip.embed_texts([env.goal])[0]
+    assert roc_auc(scene_clip.embed_images(batch.frames) @ goal, truth) >= 0.95
+
+
+def test_the_shipped_prompts_are_known_and_others_refused(scene_clip):
+    for task in tasks.TASKS.values():
+        jaxrm.ClipReward.create(scene_clip, goal=task.goal, baseline=tasks.BASELINE, alpha=0.5)
+    with pytest.raises(ValueError, match="unicorn"):
+        jaxrm.ClipReward.create(scene_clip, goal="a unicorn kneeling")
+    with pytest.raises(ValueError, match="empty"):
+        jaxrm.ClipReward.create(scene_clip, goal=" ")
+
+
+@pytest.mark.slow
+def test_training_from_random_weights_end_to_end(tmp_path, env):
+    config = program.ClipConfig(out=tmp_path / "tiny", images=2560, batch=64, pool=4096, steps_per_call=10)
+    program.main(config)
+    clip = jaxrm.load_clip(config.out)
+    assert clip.embed_images(np.zeros((2, 64, 64, 3), np.uint8)).shape == (2, config.projection)
+    assert "AUC" in (config.out / "README.md").read_text()

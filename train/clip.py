@@ -64,7 +64,7 @@ class ClipConfig:
     text_width: int = 128
     text_layers: int = 2
     projection: int = 96
-    pool: int = 65_536
+    pool: int = 49_152
     """States of rolled-out bodies; half of each batch comes from them."""
     steps_per_call: int = 50
 

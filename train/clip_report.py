@@ -56,13 +56,13 @@ the world. It was trained from random weights on frames drawn by this project's 
   from a pool of {pool:,} states of bodies under physics. Captions come from measured geometry, each with a
   graded degree of truth. No file, no photograph, no text of others.
 - **Time**: {minutes:.0f} minutes on {device}.
-- **Look**: `{look}` shows the frames it knows (SHA-256 {digest}...). Another skin, light or lens is another
-  world.
+- **Look**: `{look}` shows the frames it knows (SHA-256 {digest}...). Another skin, light or
+  lens is another world.
 
 ## Measured quality
 
 Held-out states, half of them under physics, all cameras of training. ROC-AUC of a prompt's cosine against the
-measured predicate (worst {worst:.3f}):
+measured predicate (worst {worst:.3f}; nan: no such state among them):
 
 | prompt | AUC |
 |---|---|

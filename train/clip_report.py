@@ -27,14 +27,12 @@ from jaxrm.render import render
 from jaxrm.weights.clip import ClipCheckpoint
 from train import scenes
 
-PATHS = ("kneeling", "sitting", "right leg up", "squatting")
-PATH_GOALS = {
+PATHS = {  # leg posture -> the phrase for it
     "kneeling": "kneeling",
     "sitting": "sitting on the floor",
     "right leg up": "standing up on one leg",
     "squatting": "squatting",
 }
-
 LOOK = "look.png"
 GOLDEN = (  # (legs, arms, turn in radians)
     ("standing", "hanging", 0.0),
@@ -83,30 +81,29 @@ says nothing of penetration or straightness. The cosine is a reward for postures
 """
 
 
-def path_frames(env: Humanoid, ending: str, size: int, points: int = 25) -> Array:
-    """Frames along the straight joint-space path from standing to a named posture, feet kept on the floor."""
+def path_frames(env: Humanoid, size: int, points: int = 25) -> UInt8[Array, "paths points size size 3"]:
+    """Frames on the straight joint-space paths from standing to each of `PATHS`, feet kept on the floor."""
     sampler = Sampler(env)
     arms = sampler.arm_joints("hanging")
-    start, end = sampler.leg_joints("standing") + arms, sampler.leg_joints(ending) + arms
-    lean = jnp.deg2rad(LEGS[ending].lean)
+    start = sampler.leg_joints("standing") + arms
+    ends = jnp.stack([sampler.leg_joints(name) + arms for name in PATHS])
+    leans = jnp.deg2rad(jnp.array([LEGS[name].lean for name in PATHS]))
 
-    def frame(share: Array) -> Array:
+    def frame(end: Array, lean: Array, share: Array) -> Array:
         zero = jnp.zeros(())
         qpos = sampler.qpos(start + share * (end - start), share * lean, zero, zero, zero)
         return render(env.scene, env.view(env.pose_at(qpos), CAMERA), height=size, width=size)
 
-    return jax.jit(jax.vmap(frame))(jnp.linspace(0, 1, points))
+    along = jax.vmap(frame, in_axes=(None, None, 0))
+    return jax.jit(jax.vmap(along, in_axes=(0, 0, None)))(ends, leans, jnp.linspace(0, 1, points))
 
 
 def path_scores(clip: ClipCheckpoint, env: Humanoid) -> dict[str, Float[np.ndarray, "points"]]:
-    size = clip.processor.images.size
-    goals = {name: f"a humanoid robot {PATH_GOALS[name]}" for name in PATHS}
-    return {
-        goals[name]: np.asarray(
-            clip.embed_images(path_frames(env, name, size)) @ clip.embed_texts([goals[name]])[0]
-        )
-        for name in PATHS
-    }
+    """Cosine of each path's frames with the sentence for its end."""
+    goals = [f"a humanoid robot {phrase}" for phrase in PATHS.values()]
+    images = clip.embed_images(path_frames(env, clip.processor.images.size))
+    scores = np.asarray(jnp.einsum("gpd,gd->gp", images, clip.embed_texts(goals)))
+    return dict(zip(goals, scores, strict=True))
 
 
 def held_out(clip: ClipCheckpoint, env: Humanoid, key: Array, count: int = 4096) -> dict[str, float]:

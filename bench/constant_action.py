@@ -1,6 +1,6 @@
 """How far does no learning get? The best constant action of a random search, beside which a policy is judged.
 
-    python bench/constant_action.py humanoid/kneeling --candidates 2048
+    python -m bench.constant_action humanoid/kneeling --candidates 2048
 
 Every candidate holds one action for an episode from the task's own start; the best one by success in
 that episode is judged again on fresh episodes, since the best of many is lucky.

@@ -1,6 +1,6 @@
 """The picture in the README: an ordinary episode of a run, its frames above its reward.
 
-    python docs/film_strip.py runs/humanoid-kneeling-seed0 docs/kneeling.png
+    python -m docs.film_strip runs/humanoid-kneeling-seed0 docs/kneeling.png
 
 The episode is the one whose mean reward is the median, neither the best nor the worst.
 """
@@ -35,7 +35,7 @@ def main(run: str, out: str) -> None:
 
     reward, success = rollouts.reward[episode], rollouts.success[episode]
     figure, (top, bottom) = plt.subplots(
-        2, 1, figsize=(2 * FRAMES, 3.6), height_ratios=(2.0, 1.4), layout="constrained"
+        2, 1, figsize=(2 * FRAMES, 4.4), height_ratios=(2.0, 1.3), layout="constrained"
     )
     top.imshow(np.concatenate(list(frames), axis=1))
     top.set_axis_off()
@@ -55,7 +55,7 @@ def main(run: str, out: str) -> None:
     )
     bottom.set(xlim=(0, len(reward) - 1), xlabel="step (15 ms)")
     bottom.legend(loc="lower right")
-    figure.savefig(out, dpi=75)
+    figure.savefig(out, dpi=80)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from train.program import make_program
 
 TIMES = ("wall_seconds", "train_seconds", "compile_seconds", "env_steps_per_second")
 ROOT = Path(__file__).parents[2]
-ITERATIONS = 40
+ITERATIONS = 200  # long enough that a busy machine still kills the run in its midst
 
 
 def small(out: Path, **changes) -> train.PolicyConfig:

@@ -13,7 +13,10 @@ class BuildWithWeights(build_py):
         super().run()
         if self.editable_mode:
             return
-        for file in sorted(Path("checkpoints").glob("*/*")):
+        weights = sorted(Path("checkpoints").glob("*/*"))
+        if not weights:
+            raise FileNotFoundError("checkpoints/ is empty: the wheel would lack the default weights")
+        for file in weights:
             target = Path(self.build_lib, "jaxrm", file)
             self.mkpath(str(target.parent))
             self.copy_file(str(file), str(target))

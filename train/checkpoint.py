@@ -20,10 +20,11 @@ class Checkpoints:
     `about` (sizes, seconds, the digest of the reward's weights).
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, writes: bool = False) -> None:
+        """`writes`: clear what a killed run left half written; a reader must not, the run may be alive."""
         self._manager = ocp.CheckpointManager(
             folder.absolute(),
-            options=ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=True),
+            options=ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=writes),
             item_names=("state", "policy", "about"),
         )
 

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import difflib
-import importlib.util
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class EvalConfig:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs a program; a mistake of the caller's is one line on stderr and exit status 2."""
+    """Runs a program; a mistake of the caller's is told on stderr, without a traceback; exit status 2."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_USAGE)
         return 0 if arguments else 2
@@ -90,10 +90,12 @@ def parse_policy(arguments: list[str]) -> PolicyConfig:
     """A config from the command line, what is not given being the task's own default.
 
     Raises:
-      ValueError: the task is unknown.
+      ValueError: the first argument is no task; its recipe gives the other defaults.
     """
     task = arguments[0] if arguments and not arguments[0].startswith("-") else None
     if task is None:
+        if not {"-h", "--help"} & set(arguments):
+            raise ValueError("name the task first: python -m train policy humanoid/kneeling --seed 1")
         default = PolicyConfig(task="humanoid/kneeling")
         fields: Any = Annotated[PolicyConfig, tyro.conf.arg(name="")]
     else:
@@ -120,9 +122,7 @@ def _eval(arguments: list[str]) -> None:
 
 
 def _clip(arguments: list[str]) -> None:
-    if importlib.util.find_spec("train.clip") is None:
-        raise ValueError("program 'clip' is not there yet")
-    clip: Any = importlib.import_module("train.clip")
+    clip: Any = importlib.import_module("train.clip")  # matplotlib is slow to import
     clip.main(_parse(clip.ClipConfig, "clip", arguments))
 
 

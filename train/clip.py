@@ -1,6 +1,6 @@
 """Trains the small CLIP that comes with us: poses sampled, drawn and captioned on the accelerator.
 
-    python -m train clip --out checkpoints/scene-clip
+    python -m train clip --overwrite
 
 Every caption carries a degree of truth for every frame. The loss is SigLIP's pairwise sigmoid
 (arXiv 2303.15343) with those degrees as soft targets, plus a linear read-out of the measured geometry
@@ -43,8 +43,10 @@ class ClipConfig:
 
     out: Path = Path("checkpoints/scene-clip")
     """Where the checkpoint goes, in Hugging Face's format."""
-    images: int = 600_000
-    """Training frames, each drawn once."""
+    overwrite: bool = False
+    """Replace a checkpoint that lies in `out`."""
+    images: int = 588_800
+    """Training frames, each drawn once; whole calls of `steps_per_call` batches."""
     seed: int = 0
     batch: int = 256
     texts: int = 64
@@ -86,7 +88,19 @@ class Corpus(NamedTuple):
 
 
 def main(config: ClipConfig) -> None:
-    """Trains, judges on held-out scenes, and writes the checkpoint with its model card."""
+    """Trains, judges on held-out scenes, and writes the checkpoint with its model card.
+
+    Raises:
+      FileExistsError: there is a checkpoint in `out` and `overwrite` is not set.
+      ValueError: fewer images than one call draws.
+    """
+    if (config.out / "config.json").exists() and not config.overwrite:
+        raise FileExistsError(f"{str(config.out)!r} holds a checkpoint: take another --out, or --overwrite")
+    if config.images % (config.batch * config.steps_per_call):
+        raise ValueError(
+            f"images must be a multiple of {config.batch * config.steps_per_call}, a call's worth"
+        )
+    config.out.mkdir(parents=True, exist_ok=True)
     console, start = Console(), time.time()
     env = tasks.factory("kneeling")()
     claims = captions.claims()
@@ -109,7 +123,7 @@ def main(config: ClipConfig) -> None:
     run = jax.jit(
         partial(_run, config, env, optimizer, scale, default_settings(config.size)), donate_argnums=0
     )
-    calls = max(1, config.images // (config.batch * config.steps_per_call))
+    calls = config.images // (config.batch * config.steps_per_call)
     for call in range(calls):
         learner, losses = run(learner, pool, corpus, jax.random.fold_in(key_train, call))
         seen = (call + 1) * config.steps_per_call * config.batch

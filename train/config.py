@@ -50,13 +50,13 @@ class PolicyConfig:
     control: str | None = None
     """How actions move the body, e.g. position or torque; by default the task's own."""
     algo: str = "ppo"
-    """The learner."""
+    """The learner; sac is not there yet."""
     steps: int = _default(1_000_000)
     """Environment steps, over all worlds."""
     seed: int = 0
     """The first seed."""
     seeds: int = 1
-    """How many seeds to train in one program."""
+    """How many seeds to train in one program; only 1 so far."""
     out: Path | None = None
     """The run's folder; by default runs/TASK-seedS."""
     resume: bool = False
@@ -141,6 +141,13 @@ class PolicyConfig:
             raise ValueError(
                 "several seeds in one program are not there yet; run them one by one with --seed"
             )
+        if not 0 <= self.gamma < 1:
+            raise ValueError(f"gamma is {self.gamma}; it must be at least 0 and below 1")
+        for name in ("gae_lambda", "alpha"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0 to 1")
+        if self.alpha and self.reward != "clip":
+            raise ValueError(f"alpha is of no use to reward {self.reward!r}")
         if self.goal is not None and not self.goal.strip():
             raise ValueError("goal is empty: say what you want in a sentence")
         if self.goal is not None and self.reward == "truth":

@@ -16,6 +16,7 @@ from train.networks import ActorCritic
 from train.rewards import LoopReward, in_blocks
 from train.rollout import reset_worlds, step_worlds
 
+EVAL_STREAM = 0x65766C
 SUCCESS_SHARE = 0.5  # of an episode's steps in which the predicate must hold
 
 
@@ -80,7 +81,8 @@ def make_evaluate(
 
 def episode_keys(seed: int, episodes: int, devices: int) -> UInt32[Array, "episodes 2"]:
     """Keys of the episodes, and as many more as make a multiple of the devices."""
-    key = jax.random.fold_in(jax.random.PRNGKey(seed), 1)
+    # fold_in(key, i) is split(key)[i]: a number far from those that training splits off
+    key = jax.random.fold_in(jax.random.PRNGKey(seed), EVAL_STREAM)
     padded = -(-episodes // devices) * devices
     return jax.vmap(lambda episode: jax.random.fold_in(key, episode))(jnp.arange(padded))
 

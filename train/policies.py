@@ -92,7 +92,9 @@ def policy(config: PolicyConfig) -> Run:
     console = Console()
     told = f'"{parts.reward.goal}"' if parts.reward.goal else "the ground truth"
     announce(console, f"{config.task}: {told} -> {folder.path}")
-    with Checkpoints(folder.checkpoints) as checkpoints:
+    if config.goal is not None:
+        console.print(f"  note       success is still that of {parts.env.goal!r}", highlight=False)
+    with Checkpoints(folder.checkpoints, writes=True) as checkpoints:
         return _Session(parts, program, folder, checkpoints, console, began).train()
 
 
@@ -106,7 +108,9 @@ def evaluate(run: str | Path) -> dict[str, float]:
     config = folder.read_config()
     parts = _Parts.build(config)
     program = make_program(config, parts.env, parts.networks, parts.reward)
-    state = _load_state(folder, program)
+    state, about = _load_state(folder, program)
+    if about["weights"] != tree_digest(parts.reward.weights):
+        raise ValueError(f"cannot judge {str(folder.path)!r} again: the weights of {config.model!r} changed")
     rollouts = parts.compile_evaluate(state, program.mesh)(state)
     evaluation.save(rollouts, folder.rollouts)
     figures = evaluation.summary(rollouts)
@@ -343,11 +347,11 @@ def state_like(program: Program) -> TrainState:
     )
 
 
-def _load_state(folder: RunFolder, program: Program) -> TrainState:
+def _load_state(folder: RunFolder, program: Program) -> tuple[TrainState, dict[str, Any]]:
     if not folder.checkpoints.is_dir():
         raise FileNotFoundError(f"no checkpoint in {str(folder.path)!r}")
     with Checkpoints(folder.checkpoints) as checkpoints:
-        return checkpoints.restore(state_like(program))[0]
+        return checkpoints.restore(state_like(program))
 
 
 def tree_digest(tree: Any) -> str:

@@ -24,7 +24,6 @@ from train.networks import ActorCritic, init_statistics
 from train.rewards import LoopReward
 from train.rollout import (
     Transition,
-    episode_ends,
     reset_worlds,
     scored_steps,
     spread_scores,
@@ -248,7 +247,8 @@ def judge(
     picks = np.array(scored_steps(config.unroll_length, config.reward_every))
     poses = jax.tree.map(lambda x: x[picks], steps.pose)
     scores = reward.score(weights, reward_state, poses)
-    return spread_scores(scores.astype(steps.truth.dtype), episode_ends(steps), config.reward_every)
+    done = steps.terminated | steps.truncated
+    return spread_scores(scores.astype(steps.truth.dtype), done, config.reward_every)
 
 
 def make_samples(

@@ -121,8 +121,5 @@ def spread_scores(
     fraction = (((step + 1) % every) / every).astype(scores.dtype)
     fraction = jnp.where((step + 1) % every == 0, 1.0, fraction)[:, None]
     fraction = jnp.where(same_later & same_earlier, fraction, jnp.where(same_earlier, 0.0, 1.0))
-    return scores[earlier] * (1 - fraction) + scores[later] * fraction
-
-
-def episode_ends(transitions: Transition) -> Bool[Array, "*batch"]:
-    return transitions.terminated | transitions.truncated
+    mixed = scores[earlier] * (1 - fraction) + scores[later] * fraction
+    return jnp.where(fraction == 0, scores[earlier], jnp.where(fraction == 1, scores[later], mixed))

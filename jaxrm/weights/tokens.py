@@ -15,7 +15,7 @@ from jaxrm.models.text import LEGACY_EOS
 from jaxrm.weights.files import read_json
 
 TOKENIZER, TRAINING_WORDS = "tokenizer.json", "training_words.json"
-_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")  # of any script: what is not seen cannot be refused
 
 
 class UnknownWordsError(ValueError):
@@ -38,6 +38,9 @@ class TrainingWords:
 
     def check(self, texts: Sequence[str]) -> None:
         """Raise `UnknownWordsError` naming each word that is not known, and the nearest known ones."""
+        wordless = [text for text in texts if not words_of(text)]
+        if wordless:
+            raise UnknownWordsError(f"no words in {wordless[0]!r}: say what you want in a sentence")
         unknown = dict.fromkeys(word for text in texts for word in words_of(text) if word not in self.words)
         if not unknown:
             return

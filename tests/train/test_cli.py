@@ -3,6 +3,7 @@
 import pytest
 
 from train import cli
+from train.config import PolicyConfig
 
 
 def output(capsys, *arguments: str) -> tuple[int, str, str]:
@@ -46,3 +47,13 @@ def test_settings_not_given_come_from_the_recipe():
     assert cli.parse_policy(["humanoid/kneeling"]).reward_every == 4
     asked = cli.parse_policy(["humanoid/kneeling", "--reward-every", "1", "--gamma", "0.9"])
     assert asked.reward_every == 1 and asked.gamma == 0.9
+
+
+def test_the_task_comes_first(capsys):
+    code, _, err = output(capsys, "policy", "--reward", "truth", "pendulum")
+    assert code == 2 and "name the task first" in err
+
+
+def test_gamma_below_one():
+    with pytest.raises(ValueError, match="gamma is 1"):
+        PolicyConfig("pendulum", reward="truth", gamma=1.0).validate()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxrm.weights import TextProcessor, TrainingWords, load_clip
+from jaxrm.weights import TextProcessor, TrainingWords, UnknownWordsError, load_clip
 
 WHOLE = Path(__file__).parents[1] / "golden" / "clip-quick-gelu"
 
@@ -76,3 +76,9 @@ def test_words_of_captions():
     words = TrainingWords.of(["A robot.", "a robot"], examples=1)
     assert words.captions == ("A robot.",)
     words.check(["Robot, A?"])
+
+
+@pytest.mark.parametrize("text", ["на коленях", "!!!"])
+def test_other_scripts_and_signs_are_no_known_words(text):
+    with pytest.raises(UnknownWordsError):
+        TrainingWords.of(["a robot"]).check([text])

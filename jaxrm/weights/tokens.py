@@ -38,7 +38,7 @@ class TrainingWords:
 
     def check(self, texts: Sequence[str]) -> None:
         """Raise `UnknownWordsError` naming each word that is not known, and the nearest known ones."""
-        wordless = [text for text in texts if not words_of(text)]
+        wordless = [text for text in texts if text.strip() and not words_of(text)]
         if wordless:
             raise UnknownWordsError(f"no words in {wordless[0]!r}: say what you want in a sentence")
         unknown = dict.fromkeys(word for text in texts for word in words_of(text) if word not in self.words)

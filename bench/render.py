@@ -22,121 +22,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import brax
 import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-from jaxrm.render import Camera, Scene, View, render
+from bench.cameras import pair
+from bench.peers import Peer
+from bench.scenes import humanoid, random_pose
+from jaxrm.render import Scene, View, render
 
 CAPSULE_FLOPS, PLANE_FLOPS, SHADOW_FLOPS = 44, 30, 20
 BATCH = {64: 64, 128: 32, 224: 16}  # frames per call: enough for two cores, small enough for their cache
-
-
-def humanoid() -> mujoco.MjModel:
-    """Brax's standard humanoid, as it comes."""
-    return mujoco.MjModel.from_xml_path(
-        os.path.join(os.path.dirname(brax.__file__), "envs/assets/humanoid.xml")
-    )
-
-
-def random_pose(m: mujoco.MjModel, rng: np.random.Generator) -> mujoco.MjData:
-    """A humanoid in the air, turned and bent at random, after kinematics."""
-    data = mujoco.MjData(m)
-    data.qpos[:2] = rng.uniform(-0.5, 0.5, 2)
-    data.qpos[2] = rng.uniform(0.7, 1.5)
-    quat = rng.normal(size=4) * 0.5 + [1, 0, 0, 0]
-    data.qpos[3:7] = quat / np.linalg.norm(quat)
-    data.qpos[7:] = rng.uniform(-1.2, 1.2, m.nq - 7)
-    mujoco.mj_forward(m, data)
-    return data
-
-
-class Peer:
-    """MuJoCo's own (classic) renderer, offscreen.
-
-    `slices` is the number of sides with which it draws round geoms, 28 by default.
-
-    The GL context is asked for by name, as `mujoco.Renderer` would depend on what the environment
-    variable MUJOCO_GL was when mujoco was first imported.
-
-    Raises:
-      RuntimeError: neither EGL nor OSMesa gives a context.
-    """
-
-    def __init__(self, m: mujoco.MjModel, height: int, width: int, multisampling: int = 0, slices: int = 28):
-        self.model, self.rect = m, mujoco.MjrRect(0, 0, width, height)
-        m.vis.global_.offwidth, m.vis.global_.offheight = max(width, 640), max(height, 480)
-        m.vis.quality.offsamples = multisampling
-        m.vis.quality.numslices, m.vis.quality.numstacks = slices, slices * 4 // 7
-        self.gl = _gl_context(width, height)
-        self.gl.make_current()
-        self.scene = mujoco.MjvScene(m, maxgeom=1000)
-        self.context = mujoco.MjrContext(m, mujoco.mjtFontScale.mjFONTSCALE_100)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self.context)
-        self.context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
-
-    def rgb(
-        self, data: mujoco.MjData, camera: mujoco.MjvCamera, shadows: bool, reflections: bool = False
-    ) -> np.ndarray:
-        """uint8 [h, w, 3]."""
-        self._update(data, camera)
-        self.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
-        self.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = reflections
-        return self._read()[0]
-
-    def geometry(self, data: mujoco.MjData, camera: mujoco.MjvCamera) -> tuple[np.ndarray, np.ndarray]:
-        """Depth in metres float32 [h, w] and geom ids int32 [h, w] (-1: none)."""
-        self._update(data, camera)
-        self.scene.flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = True
-        self.scene.flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = True
-        rgb, z = self._read()
-        self.scene.flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = False
-        self.scene.flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = False
-        ids = np.full(self.scene.ngeom + 1, -1, np.int32)
-        for geom in self.scene.geoms[: self.scene.ngeom]:
-            ids[geom.segid + 1] = geom.objid if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM else -1
-        near, far = (v * self.model.stat.extent for v in (self.model.vis.map.znear, self.model.vis.map.zfar))
-        depth = near * far / (near + z.astype(np.float64) * (far - near))  # z runs from 1 (near) to 0 (far)
-        return depth.astype(np.float32), ids[rgb.astype(np.int32) @ [1, 256, 65536]]
-
-    def close(self) -> None:
-        self.context.free()
-        self.gl.free()
-
-    def _update(self, data: mujoco.MjData, camera: mujoco.MjvCamera) -> None:
-        self.gl.make_current()
-        option, everything = mujoco.MjvOption(), mujoco.mjtCatBit.mjCAT_ALL.value
-        mujoco.mjv_updateScene(self.model, data, option, None, camera, everything, self.scene)
-
-    def _read(self) -> tuple[np.ndarray, np.ndarray]:
-        h, w = self.rect.height, self.rect.width
-        rgb, z = np.empty((h, w, 3), np.uint8), np.empty((h, w), np.float32)
-        mujoco.mjr_render(self.rect, self.scene, self.context)
-        mujoco.mjr_readPixels(rgb, z, self.rect, self.context)
-        return rgb[::-1], z[::-1]
-
-
-def _gl_context(width: int, height: int) -> Any:
-    failures = []
-    for platform in ("egl", "osmesa"):
-        try:
-            module = __import__(f"mujoco.{platform}", fromlist=["GLContext"])
-            return module.GLContext(width, height)
-        except Exception as error:  # drivers and PyOpenGL fail in many ways
-            failures.append(f"{platform}: {error}")
-    raise RuntimeError("no OpenGL context: " + "; ".join(failures))
-
-
-def free_cameras(
-    distance: float, azimuth: float, elevation: float, lookat: tuple
-) -> tuple[Camera, mujoco.MjvCamera]:
-    """The same free camera, ours and MuJoCo's."""
-    theirs = mujoco.MjvCamera()
-    theirs.distance, theirs.azimuth, theirs.elevation = distance, azimuth, elevation
-    theirs.lookat[:] = lookat
-    return Camera.free(distance, azimuth, elevation, lookat), theirs
 
 
 def rate(call: Callable[[], Any], frames: int, seconds: float) -> tuple[float, float]:
@@ -176,7 +73,7 @@ def main() -> None:
     options = parser.parse_args()
     m, rng = humanoid(), np.random.default_rng(0)
     scene = Scene.from_mujoco(m)
-    ours, theirs = free_cameras(3.5, 120, -15, (0, 0, 1))
+    ours, theirs = pair(m, (3.5, 120, -15, (0, 0, 1)))
     poses = [random_pose(m, rng) for _ in range(64)]
     limit = matmul_flops(options.seconds)
     rows = []

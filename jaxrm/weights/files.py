@@ -3,18 +3,19 @@
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
 from safetensors.numpy import save as safetensors_bytes
 
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-# What is fetched from the hub: no pickle and no code ever is.
-HUB_FILES = ("model.safetensors", "model-*-of-*.safetensors", "*.json", "merges.txt", "*.model")
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+from jaxrm.weights import hub
+from jaxrm.weights.hub import OPEN_CLIP, PICKLES, SINGLE
+from jaxrm.weights.table import WeightsError
+from jaxrm.weights.tensorfile import read_file
+
+INDEX = f"{SINGLE}.index.json"
 _PACKAGE = Path(__file__).resolve().parents[1]
 _SHELVES = (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints")  # the wheel's and the checkout's
 
@@ -29,6 +30,10 @@ def find(name: str | os.PathLike) -> Path:
     if path.is_dir():
         return path
     text = os.fspath(name)
+    if path.is_file():
+        raise FileNotFoundError(
+            f"{text!r} is a file: name the directory of a checkpoint, config.json and all"
+        )
     for shelf in _SHELVES:
         if len(Path(text).parts) == 1 and (shelf / text / "config.json").is_file():
             return shelf / text
@@ -38,7 +43,7 @@ def find(name: str | os.PathLike) -> Path:
             f"no checkpoint {text!r}: not a directory and not the name of a model that comes with us "
             f"(known: {known}); a model of the hub is named 'organisation/name'"
         )
-    return _download(text)
+    return hub.fetch(text)
 
 
 def known_names() -> list[str]:
@@ -46,22 +51,11 @@ def known_names() -> list[str]:
     return sorted({config.parent.name for shelf in _SHELVES for config in shelf.glob("*/config.json")})
 
 
-def _download(name: str) -> Path:
-    from huggingface_hub import snapshot_download  # slow to import, and most runs need no network
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
-    except Exception as error:  # no network, no such model, an impossible name: one meaning
-        raise FileNotFoundError(
-            f"no directory {name!r}, and the Hugging Face hub did not give a model of that name: {error}"
-        ) from error
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; the error names the file."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} holds a {type(value).__name__}, wanted an object")
@@ -76,44 +70,52 @@ def read_config(directory: Path) -> dict[str, Any]:
     return read_json(path)
 
 
-def read_tensors(directory: Path) -> dict[str, np.ndarray]:
-    """All tensors of a directory by name, from one file or from the shards that the index names.
+def read_tensors(directory: Path, names: Sequence[str] = (SINGLE, OPEN_CLIP)) -> dict[str, np.ndarray]:
+    """All tensors of a directory by name, from one file or from the shards that its index names.
+
+    Args:
+      directory: a local directory.
+      names: files to look for, the first that is there is read; each may come in shards, with an index
+        of its name and ".index.json".
 
     Raises:
       FileNotFoundError: no safetensors there, or a shard is missing.
+      WeightsError: a file is corrupt, or the shards and their index do not agree.
     """
-    if (directory / SINGLE).is_file():
-        files = [directory / SINGLE]
-    elif (directory / INDEX).is_file():
-        shards = read_json(directory / INDEX)["weight_map"].values()
-        files = [_inside(directory, name) for name in sorted(set(shards))]
-    else:
-        raise FileNotFoundError(_without_safetensors(directory))
+    for name in names:
+        if (directory / name).is_file():
+            return read_file(directory / name)
+        if (directory / f"{name}.index.json").is_file():
+            return _read_shards(directory / f"{name}.index.json")
+    raise FileNotFoundError(_without_safetensors(directory, names))
+
+
+def _read_shards(index: Path) -> dict[str, np.ndarray]:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise WeightsError(f"{index} has no weight_map from the names of tensors to the files that hold them")
     tensors: dict[str, np.ndarray] = {}
-    for file in files:
-        if not file.is_file():
-            raise FileNotFoundError(f"{directory / INDEX} names the shard {file.name}, which is not there")
-        with safe_open(file, framework="numpy") as opened:
-            tensors |= {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
+    for shard in sorted(set(weight_map.values())):
+        # A name from a file must not reach out of the directory.
+        if Path(shard).name != shard or "\0" in shard:
+            raise ValueError(f"{index} names {shard!r}, which is not a file of that directory")
+        if not (index.parent / shard).is_file():
+            raise FileNotFoundError(f"{index} names the shard {shard}, which is not there")
+        read = read_file(index.parent / shard)
+        if twice := sorted(tensors.keys() & read.keys()):
+            raise WeightsError(f"{index.parent / shard} repeats tensors of another shard: {', '.join(twice)}")
+        tensors |= read
+    if missing := sorted(weight_map.keys() - tensors.keys()):
+        raise WeightsError(f"{index} names tensors that no shard holds: {', '.join(missing)}")
     return tensors
 
 
-def _inside(directory: Path, name: str) -> Path:
-    if Path(name).name != name:
-        raise ValueError(f"{directory / INDEX} names {name!r}, which is not a file of that directory")
-    return directory / name
-
-
-def _without_safetensors(directory: Path) -> str:
-    pickles = sorted(file.name for pattern in _PICKLES for file in directory.glob(pattern))
-    if not pickles:
-        return f"{directory} has neither {SINGLE} nor {INDEX}"
-    return (
-        f"{directory} holds its weights as {', '.join(pickles)} only. Such files can run code when they are "
-        "opened, so they are never loaded here. Convert a checkpoint that you trust once, where torch and "
-        'transformers are installed: python -c "from transformers import AutoModel as M; '
-        f"M.from_pretrained('{directory}').save_pretrained('{directory}')\""
-    )
+def _without_safetensors(directory: Path, names: Sequence[str]) -> str:
+    pickles = sorted(file.name for file in directory.iterdir() if file.name.endswith(PICKLES))
+    if pickles:
+        return f"{directory} {hub.pickle_advice(pickles, str(directory))}"
+    wanted = " nor ".join(f"{name} nor {name}.index.json" for name in names)
+    return f"{directory} has neither {wanted}"
 
 
 def write_tensors(directory: Path, tensors: Mapping[str, np.ndarray]) -> None:

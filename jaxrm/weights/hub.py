@@ -1,0 +1,99 @@
+"""Fetching a checkpoint from the Hugging Face hub: safetensors, JSON and tokeniser files, nothing else."""
+
+import json
+import os
+from pathlib import Path
+
+SINGLE, OPEN_CLIP = "model.safetensors", "open_clip_model.safetensors"
+# No pickle and no code is ever fetched.
+SMALL_FILES = ("*.json", "merges.txt", "vocab.txt", "spiece.model", "tokenizer.model")
+WEIGHTS = (SINGLE, "model-*-of-*.safetensors")
+OPEN_CLIP_WEIGHTS = (OPEN_CLIP, "open_clip_model-*-of-*.safetensors")
+PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+
+
+def fetch(name: str) -> Path:
+    """A hub id ("organisation/name") -> the directory of its cached copy, fetched where it is not there yet.
+
+    The small files come first: they say which weights are wanted, since a repository may hold the same
+    network twice (transformers' and open_clip's format).
+
+    Raises:
+      FileNotFoundError: no such model, no access, no network and no cached copy, or no safetensors there.
+    """
+    directory = _download(name, SMALL_FILES)
+    open_clip = (directory / "open_clip_config.json").is_file() and not _is_transformers(directory)
+    directory = _download(name, OPEN_CLIP_WEIGHTS if open_clip else WEIGHTS)
+    if not any(directory.glob("*.safetensors")):
+        raise FileNotFoundError(_without_safetensors(name))
+    return directory
+
+
+def _is_transformers(directory: Path) -> bool:
+    """Whether config.json is of transformers; timm, which open_clip's repositories carry too, has no type."""
+    try:
+        return "model_type" in json.loads((directory / "config.json").read_bytes())
+    except (OSError, ValueError):  # said later, by what reads it
+        return False
+
+
+def _download(name: str, patterns: tuple[str, ...]) -> Path:
+    from huggingface_hub import errors, snapshot_download  # slow to import; most runs need no network
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(patterns)))
+    except errors.GatedRepoError as error:
+        why = f"it is gated: accept its terms on https://huggingface.co/{name}, then `hf auth login`"
+        raise FileNotFoundError(_message(name, why)) from error
+    except errors.RepositoryNotFoundError as error:
+        why = "there is no model of that name, or it is private: check the spelling, or `hf auth login`"
+        raise FileNotFoundError(_message(name, why)) from error
+    except errors.HFValidationError as error:
+        raise FileNotFoundError(_message(name, f"that is no possible name: {_first_line(error)}")) from error
+    except Exception as error:  # no network, offline mode, a proxy, a broken download: one meaning
+        offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") else ""
+        why = (
+            f"the hub cannot be reached{offline} and no complete copy is cached. Where there is a network, "
+            f"`hf download {name} --local-dir DIR` fetches it; then name DIR. ({_first_line(error)})"
+        )
+        raise FileNotFoundError(_message(name, why)) from error
+
+
+def _message(name: str, why: str) -> str:
+    return f"no directory {name!r} here, and from the Hugging Face hub: {why}"
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+
+
+def _without_safetensors(name: str) -> str:
+    """Says what the repository has instead; asked for only here, where loading has failed anyway."""
+    from huggingface_hub import list_repo_files
+
+    try:
+        pickles = [file for file in list_repo_files(name) if file.endswith(PICKLES)]
+    except Exception:  # no network: the cached copy is all we know
+        return f"the cached copy of {name!r} has no safetensors, and the hub cannot be asked for more"
+    if not pickles:
+        return f"{name!r} of the Hugging Face hub holds no {SINGLE}, {SINGLE}.index.json or {OPEN_CLIP}"
+    return f"{name!r} of the Hugging Face hub {pickle_advice(pickles, 'DIR')}"
+
+
+def pickle_advice(pickles: list[str], directory: str) -> str:
+    """Why pickles are refused, and the lines that convert one where it is trusted."""
+    download = f"fetch it with `hf download ... --local-dir {directory}`, then " if directory == "DIR" else ""
+    target = OPEN_CLIP if Path(pickles[0]).name.startswith("open_clip") else SINGLE
+    source = Path(directory) / pickles[0]
+    return (
+        f"holds its weights as {', '.join(pickles)} only. Such files can run code when they are opened, so "
+        f"they are never loaded here. Convert a checkpoint that you trust once: {download}where torch and "
+        f'transformers are installed, python -c "from transformers import AutoModel as M; '
+        f"M.from_pretrained('{directory}').save_pretrained('{directory}')\"\n"
+        "or, for any file that holds tensors by name,\n"
+        "  import torch, safetensors.torch\n"
+        f"  tensors = torch.load('{source}', map_location='cpu', weights_only=True)\n"
+        "  tensors = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}\n"
+        f"  safetensors.torch.save_file(tensors, '{Path(directory) / target}', metadata={{'format': 'pt'}})"
+    )

@@ -11,6 +11,8 @@ _SPARE_GEOMS = 100  # beside the model's own in a scene's list
 class Peer:
     """Draws poses of one model. Only geoms are drawn: no sites, tendons or other decoration.
 
+    To be closed after use: left to the garbage collector, it can free objects of another's context.
+
     The GL context is asked for by name, as `mujoco.Renderer` would depend on what the environment
     variable MUJOCO_GL was when mujoco was first imported.
 
@@ -63,6 +65,7 @@ class Peer:
 
     def close(self) -> None:
         """Frees the GL context; nothing can be drawn afterwards."""
+        self.gl.make_current()  # or another context's objects of the same numbers would go
         self.context.free()
         self.gl.free()
 

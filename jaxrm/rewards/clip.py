@@ -58,10 +58,16 @@ def goal_baseline(
 
 def score(weights: ClipWeights, frames: Frames, settings: ClipSettings) -> Float[Array, "*batch"]:
     """uint8 [*batch, h, w, 3] -> float32 [*batch]. Pure; `settings` is static."""
-    s = embed_frames(weights.model, frames, settings.images)
+    return score_embeddings(weights, embed_frames(weights.model, frames, settings.images), settings.alpha)
+
+
+def score_embeddings(
+    weights: ClipWeights, s: Float[Array, "*batch d"], alpha: float
+) -> Float[Array, "*batch"]:
+    """The same for frames that are embedded already, as unit vectors; `weights.model` is not used. Pure."""
     if weights.baseline is None:
         return s @ weights.goal
-    return goal_baseline(s, weights.goal, weights.baseline, settings.alpha)
+    return goal_baseline(s, weights.goal, weights.baseline, alpha)
 
 
 _score = jax.jit(score, static_argnames="settings")

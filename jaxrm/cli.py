@@ -1,0 +1,90 @@
+"""The command line `jaxrm`: a program's name, then what tyro makes of its config."""
+
+import dataclasses
+import difflib
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import tyro
+
+_USAGE = """\
+usage: jaxrm PROGRAM ...
+
+programs:
+  score PATH "PROMPT" ["PROMPT" ...]   score an image, a folder, a GIF or a video against sentences
+  inspect MODEL                        what a checkpoint is: family, sizes, FLOPs a frame, preprocessing
+
+`jaxrm PROGRAM --help` tells more."""
+
+
+@dataclasses.dataclass(frozen=True)
+class InspectConfig:
+    """Tell what a checkpoint is."""
+
+    model: tyro.conf.Positional[str]
+    """A directory, a model that comes with us, or a hub id (organisation/name)."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a program; a mistake of the caller's is told on stderr, without a traceback; exit status 2.
+
+    With JAXRM_TRACEBACK set the error is raised instead.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_USAGE)
+        return 0 if arguments else 2
+    name, rest = arguments[0], arguments[1:]
+    if name not in _PROGRAMS:
+        near = difflib.get_close_matches(name, _PROGRAMS, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_PROGRAMS)}"
+        return _complain(f"unknown program {name!r}: {hint}")
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _note
+            _PROGRAMS[name](rest)
+    except (ValueError, OSError) as error:
+        if os.environ.get("JAXRM_TRACEBACK"):
+            raise
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _score(arguments: list[str]) -> None:
+    _wants(arguments, 'name a path first, then prompts: jaxrm score clip.mp4 "a humanoid robot kneeling"')
+    score: Any = importlib.import_module("jaxrm.score")  # jax and matplotlib are slow to import
+    print(score.score_path(_parse(score.ScoreConfig, "score", arguments)))
+
+
+def _inspect(arguments: list[str]) -> None:
+    _wants(arguments, "name a model: jaxrm inspect scene-clip")
+    config = _parse(InspectConfig, "inspect", arguments)
+    importlib.import_module("jaxrm.describe").print_description(config.model)
+
+
+def _wants(arguments: list[str], message: str) -> None:
+    if not arguments:
+        raise ValueError(message)
+
+
+def _parse(kind: Any, program: str, arguments: list[str]) -> Any:
+    return tyro.cli(kind, prog=f"jaxrm {program}", args=arguments)
+
+
+def _note(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning in one line, without the line of code that it comes from."""
+    print(f"note: {message}", file=sys.stderr)
+
+
+def _complain(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+_PROGRAMS: dict[str, Callable[[list[str]], None]] = {"score": _score, "inspect": _inspect}

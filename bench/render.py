@@ -1,153 +1,177 @@
-"""Frames per second of the ray caster, beside MuJoCo's own renderer, in one run.
+"""Frames per second of the ray caster, of MuJoCo's own renderer and of MJX-Warp's, in one run.
 
-    python -m bench.render [--out results.json] [--seconds 2]
+    python -m bench.render --seconds 2 --out bench/results/render-2-core-cpu.json
 
-Scene: brax's humanoid (17 capsules and spheres, a checkered plane, headlight, one directional
-light) at random poses. Ours draws batches by `jit(vmap(render))`; MuJoCo draws one after the
-other, once with its effects off (no shadows, multisampling or reflections: the fair peer of a
-caster without them) and once with its defaults.
+Scene: brax's humanoid (17 capsules and spheres, a checkered plane, headlight, one directional light)
+at random poses. Features are equal on all sides: shadows, reflections and multisampling off, then
+shadows on, the rest still off. The ray caster and MJX-Warp draw batches by `jit(vmap(...))`, each of
+the size that is fastest for it; MuJoCo draws one frame after the other, handed over as arrays.
 
-Share of the arithmetic limit: a ray against a capsule costs 44 floating point operations (12 for
-two dot products, 9 for the cylinder's quadratic, 7 for the height, 10 for the sphere's quadratic,
-6 comparisons and selections; a square root or division counts as one), against a plane 30; a
-shadow test of a point against a capsule costs 20. Shading is left out, so the share is that of
-useful intersection work alone: share = frames/s x pixels x operations / (operations/s that a
-matrix product of the same precision reaches in this run).
+Then what the cost depends on (pixels, geoms) and where it goes (see `bench.render_cost`).
+
+Share of the arithmetic limit: the operations of testing every ray against every geom (and every
+point that is hit, if shadows are on), over those that a matrix product of the same precision reaches
+in this run. A floating point operation is an addition, product, comparison, selection, division or
+square root. Shading is not counted, so this is useful intersection work alone; where culling skips
+tests the share says what brute force would have needed.
 """
 
-import argparse
+import dataclasses
 import json
 import os
 import time
 from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
+import tyro
 
-from bench.cameras import pair
+from bench import render_cost
+from bench.cameras import CameraPair, pair
 from bench.peers import Peer
 from bench.scenes import humanoid, random_pose
-from jaxrm.render import Scene, View, render
+from bench.timing import Rate, matmul_flops, rate
+from jaxrm.render import Scene, View, render, warp
 
-CAPSULE_FLOPS, PLANE_FLOPS, SHADOW_FLOPS = 44, 30, 20
-BATCH = {64: 64, 128: 32, 224: 16}  # frames per call: enough for two cores, small enough for their cache
+SIZES = (64, 128, 224)
+EYE = (3.5, 120, -15, (0, 0, 1))
+POSES = 64
+PLANE_FLOPS, CAPSULE_FLOPS, SHADOW_FLOPS = 30, 44, 20  # per ray and geom; the humanoid has no others
+CLOCKS = ("wall", "cpu")
+BATCH_FACTORS = (0.5, 1, 2, 4)  # of a call's usual size: the fastest is taken
 
 
-def rate(call: Callable[[], Any], frames: int, seconds: float) -> tuple[float, float]:
-    """Best frames per second of repeated calls, by the clock and by this process's processor time.
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """The humanoid at many poses, for all renderers."""
 
-    The latter, all threads together, hardly changes when other programs keep the machine busy.
+    model: mujoco.MjModel
+    scene: Scene
+    poses: list[mujoco.MjData]
+    views: View  # of all poses, [POSES, ...]
+    camera: CameraPair
+
+    @classmethod
+    def build(cls) -> "Stage":
+        model, rng = humanoid(), np.random.default_rng(0)
+        camera, scene = pair(model, EYE), Scene.from_mujoco(model)
+        poses = [random_pose(model, rng) for _ in range(POSES)]
+        return cls(model, scene, poses, render_cost.stacked_views(scene, poses, camera[0]), camera)
+
+
+def main(
+    seconds: float = 2.0, sizes: tuple[int, ...] = SIZES, cost: bool = True, out: Path | None = None
+) -> None:
+    """Measures and prints; every figure is the best of repeated calls.
+
+    Args:
+      seconds: per measurement.
+      sizes: of square frames, pixels.
+      cost: also how cost grows with pixels and geoms, and where it goes.
+      out: a JSON file for the results.
     """
-    call()
-    best, best_cpu, end = float("inf"), float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start, start_cpu = time.perf_counter(), time.process_time()
-        call()
-        best, best_cpu = (
-            min(best, time.perf_counter() - start),
-            min(best_cpu, time.process_time() - start_cpu),
-        )
-    return frames / best, frames / best_cpu
-
-
-def matmul_flops(seconds: float) -> float:
-    """Operations per second of a float32 matrix product on this device."""
-    a = jnp.ones((2048, 2048))
-    product = jax.jit(lambda x: jnp.dot(x, x, precision="highest"))
-    return rate(lambda: product(a).block_until_ready(), 1, seconds)[0] * 2 * 2048**3
-
-
-def intersection_flops(scene: Scene, pixels: int, shadows: bool) -> int:
-    capsules, planes = len(scene.capsules), len(scene.planes)
-    return pixels * (capsules * (CAPSULE_FLOPS + SHADOW_FLOPS * shadows) + planes * PLANE_FLOPS)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Frames per second of the ray caster")
-    parser.add_argument("--out", help="write the results as json")
-    parser.add_argument("--seconds", type=float, default=2.0, help="per measurement")
-    parser.add_argument("--batch", type=int, help="frames per call (default: by size)")
-    options = parser.parse_args()
-    m, rng = humanoid(), np.random.default_rng(0)
-    scene = Scene.from_mujoco(m)
-    ours, theirs = pair(m, (3.5, 120, -15, (0, 0, 1)))
-    poses = [random_pose(m, rng) for _ in range(64)]
-    limit = matmul_flops(options.seconds)
-    rows = []
-    for size, default_batch in BATCH.items():
-        batch = options.batch or default_batch
-        views = [scene.view(poses[i % len(poses)], ours) for i in range(batch)]
-        views = jax.tree.map(lambda *leaves: jnp.stack(leaves), *views)
-        for shadows in (False, True):
-            rows.append(_measure(m, scene, views, poses[0], theirs, size, shadows, limit, options.seconds))
-    device = jax.devices()[0]
-    result = {
+    stage, limit, device = Stage.build(), matmul_flops(seconds), jax.devices()[0]
+    result: dict[str, Any] = {
         "device": f"{device.platform} {device.device_kind}",
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
-        "matmul_gflops": round(limit / 1e9, 1),
-        "rows": rows,
+        "versions": _versions(),
+        "warp_missing": warp.why_not(),
+        "matmul_gflops": round(limit.wall / 1e9, 1),
+        "matmul_gflops_per_cpu_second": round(limit.cpu / 1e9, 1),
+        "rows": [],
     }
+    for size in sizes:
+        for shadows in (False, True):
+            result["rows"].append(_measure(stage, size, shadows, limit, seconds))
     _print_table(result)
-    if options.out:
-        with open(options.out, "w") as file:
-            json.dump(result, file, indent=1)
+    if cost:
+        result["cost"] = render_cost.measure(seconds)
+    if out:
+        out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _measure(stage: Stage, size: int, shadows: bool, limit: Rate, seconds: float) -> dict[str, Any]:
+    ours = _best(lambda views: render(stage.scene, views, size, size, shadows), stage, size, seconds)
+    theirs = _mujoco(stage, size, shadows, seconds)
+    row = {"size": size, "shadows": shadows, "ours": ours, "mujoco": theirs}
+    if warp.why_not() is None:
+        source = warp.Source(stage.model)
+        row["warp"] = _best(lambda view: warp.draw(source, view, size, size, shadows), stage, size, seconds)
+    for peer in ("mujoco", "warp"):
+        if row.get(peer):
+            row[f"times_{peer}"] = {clock: ours[clock] / row[peer][clock] for clock in CLOCKS}
+    flops = _intersection_flops(stage.model, size * size, shadows)
+    row["share_of_limit"] = {clock: ours[clock] * flops / getattr(limit, clock) for clock in CLOCKS}
+    return row
+
+
+def _best(draw: Callable[[View], jax.Array], stage: Stage, size: int, seconds: float) -> dict[str, float]:
+    """Rates of drawing in the batch that is fastest by the clock."""
+    found: dict[str, float] = {}
+    for batch in sorted({render_cost.frames_per_call(size, factor) for factor in BATCH_FACTORS}):
+        views = jax.tree.map(lambda a, n=batch: jnp.resize(a, (n, *a.shape[1:])), stage.views)
+        compiled, start = jax.jit(jax.vmap(draw)), time.perf_counter()
+        compiled(views).block_until_ready()
+        first = time.perf_counter() - start
+        one = rate(lambda c=compiled, v=views: c(v), batch, seconds / 2)
+        if not found or one.wall > found["wall"]:
+            found = {**one._asdict(), "batch": batch, "first_call_seconds": first}
+    return found
+
+
+def _mujoco(stage: Stage, size: int, shadows: bool, seconds: float) -> dict[str, float] | None:
+    try:
+        peer = Peer(stage.model, size, size)
+    except RuntimeError as error:
+        print(error)
+        return None
+
+    def draw_some() -> None:
+        for pose in stage.poses[:4]:
+            peer.rgb(pose, stage.camera[1], shadows)
+
+    found = rate(draw_some, 4, seconds)
+    peer.close()
+    return found._asdict()
+
+
+def _intersection_flops(m: mujoco.MjModel, pixels: int, shadows: bool) -> int:
+    planes = int(np.sum(m.geom_type == mujoco.mjtGeom.mjGEOM_PLANE))
+    return pixels * ((m.ngeom - planes) * (CAPSULE_FLOPS + SHADOW_FLOPS * shadows) + planes * PLANE_FLOPS)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in ("jax", "mujoco", "mujoco-mjx", "warp-lang"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
 
 
 def _print_table(result: dict[str, Any]) -> None:
     print(f"{result['device']}, {result['cores']} cores, load {result['load']:.1f}, ", end="")
     print(f"{result['matmul_gflops']} GFLOP/s in a float32 matrix product")
-    print("                 frames/s                   frames per second of processor time")
-    print("size  effects    ours   MuJoCo  ratio          ours   MuJoCo  ratio   share of limit  compile s")
+    header = f"{'ours':>8} {'MuJoCo':>8} {'Warp':>8} {'x MuJoCo':>9} {'x Warp':>7} {'share':>6}"
+    print(f"{'':22}{'frames/s':^52}  {'frames per second of processor time':^52}")
+    print(f"{'size':>5} {'shadows':>8} {'batch':>6} {header}  {header}")
     for row in result["rows"]:
-        print(f"{row['size']:>4}  {'on' if row['shadows'] else 'off':>7}", end="")
-        for ours, peer in ((row["ours"], row["mujoco"]), (row["ours_cpu"], row["mujoco_cpu"])):
-            print(f" {ours:>7.0f} {peer:>8.1f} {ours / peer:>6.1f}       ", end="")
-        print(f" {row['share']:>10.3f}  {row['compile_seconds']:>9.1f}")
-
-
-def _measure(
-    m: mujoco.MjModel,
-    scene: Scene,
-    views: View,
-    pose: mujoco.MjData,
-    camera: mujoco.MjvCamera,
-    size: int,
-    shadows: bool,
-    limit: float,
-    seconds: float,
-) -> dict[str, Any]:
-    batch = views.fovy.shape[0]
-    draw = jax.jit(lambda s, v: jax.vmap(lambda one: render(s, one, size, size, shadows=shadows))(v))
-    start = time.perf_counter()
-    draw(scene, views).block_until_ready()
-    compile_seconds = time.perf_counter() - start
-    ours, ours_cpu = rate(lambda: draw(scene, views).block_until_ready(), batch, seconds)
-    try:
-        peer = Peer(m, size, size, multisampling=4 if shadows else 0)
-        mujoco_rate, mujoco_cpu = rate(
-            lambda: peer.rgb(pose, camera, shadows, reflections=shadows), 1, seconds
-        )
-        peer.close()
-    except RuntimeError as error:
-        print(error)
-        mujoco_rate = mujoco_cpu = float("nan")
-    share = ours * intersection_flops(scene, size * size, shadows) / limit
-    return {
-        "size": size,
-        "shadows": shadows,
-        "batch": batch,
-        "ours": ours,
-        "mujoco": mujoco_rate,
-        "ours_cpu": ours_cpu,
-        "mujoco_cpu": mujoco_cpu,
-        "share": share,
-        "compile_seconds": compile_seconds,
-    }
+        print(f"{row['size']:>5} {'on' if row['shadows'] else 'off':>8} {row['ours']['batch']:>6}", end="")
+        for clock in CLOCKS:
+            names = ("ours", "mujoco", "warp", "times_mujoco", "times_warp", "share_of_limit")
+            a, b, c, x, y, share = ((row.get(name) or {}).get(clock, float("nan")) for name in names)
+            print(f" {a:>8.0f} {b:>8.1f} {c:>8.1f} {x:>9.1f} {y:>7.1f} {share:>6.3f} ", end="")
+        print()
+    if result["warp_missing"]:
+        print(f"MJX-Warp: {result['warp_missing']}")
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, description=__doc__)

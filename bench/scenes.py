@@ -39,7 +39,10 @@ def textures() -> mujoco.MjModel:
 
 
 def many_geoms(count: int = 200, seed: int = 0) -> mujoco.MjModel:
-    """A floor and `count` - 1 primitives of mixed kinds, ten to each of the bodies that float."""
+    """A floor and `count` - 1 primitives of mixed kinds, ten to each of the bodies that float.
+
+    They start within the same two metres however many there are.
+    """
     rng, spec = np.random.default_rng(seed), mujoco.MjSpec()
     spec.stat.extent, spec.stat.center = 3.0, [0, 0, 1]
     spec.worldbody.add_light(type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=[0, 0, 4], dir=[0.2, 0.3, -1])

@@ -14,6 +14,8 @@ from jaxrm.score.frames import Frame, Source
 from jaxrm.score.stills import opened, to_pixels
 
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+# Words of the lines of ffmpeg's log that say most, those that say more first.
+_TELLING = ("does not contain any stream", "not found", "denied", "Invalid", "rror")
 UNTIMED_SECONDS = 0.1  # what browsers show a GIF's frame for that has no duration
 
 
@@ -85,10 +87,5 @@ def _read_video(path: Path, stream: Any, size: tuple[int, int], rate: float) -> 
 def _reason(error: BaseException) -> str:
     """The line of ffmpeg's log that says what is wrong, without its addresses."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [
-        line
-        for line in lines
-        if any(word in line for word in ("not found", "Invalid", "does not contain", "rror", "denied"))
-    ]
-    line = (telling or lines or [type(error).__name__])[0]
-    return line.split("] ", 1)[-1]
+    telling = (line for word in _TELLING for line in lines if word in line)
+    return next(telling, (lines or [type(error).__name__])[0]).split("] ", 1)[-1]

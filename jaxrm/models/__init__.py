@@ -1,14 +1,25 @@
 """Networks as values: arrays only, no tokenisers. Flax NNX modules used as plain pytrees."""
 
+from jaxrm.models.attention import ATTENTIONS
 from jaxrm.models.clip import Clip, ClipConfig
+from jaxrm.models.convnext import ConvNext, ConvNextConfig
+from jaxrm.models.layers import ACTIVATIONS
+from jaxrm.models.network import Network
+from jaxrm.models.resnet import ResNet, ResNetConfig
 from jaxrm.models.text import TextConfig, TextTower
-from jaxrm.models.transformer import ACTIVATIONS, Transformer, TransformerConfig
+from jaxrm.models.transformer import Transformer, TransformerConfig
 from jaxrm.models.vit import VisionConfig, VisionTower
 
 __all__ = [
     "ACTIVATIONS",
+    "ATTENTIONS",
     "Clip",
     "ClipConfig",
+    "ConvNext",
+    "ConvNextConfig",
+    "Network",
+    "ResNet",
+    "ResNetConfig",
     "TextConfig",
     "TextTower",
     "Transformer",

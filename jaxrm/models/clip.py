@@ -1,4 +1,8 @@
-"""CLIP: two towers that meet in one space (Radford et al. 2021, arXiv 2103.00020)."""
+"""Dual encoders: two towers that meet in one space.
+
+CLIP (Radford et al. 2021, arXiv 2103.00020) with a vision transformer or a ResNet, and SigLIP (Zhai et al.
+2023, arXiv 2303.15343; second edition Tschannen et al. 2025, arXiv 2502.14786).
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -6,71 +10,91 @@ from dataclasses import dataclass, replace
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
 
+from jaxrm.models.network import Network
+from jaxrm.models.resnet import ResNet, ResNetConfig
 from jaxrm.models.text import TextConfig, TextTower
 from jaxrm.models.vit import VisionConfig, VisionTower
 
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """Two towers and the size of the space they meet in. `logit_scale` is the initial value, a logarithm."""
+    """Two towers and the size of the space they meet in. The defaults are those of CLIP.
 
-    vision: VisionConfig
+    Attributes:
+      vision, text: the towers.
+      projection: size of the common space.
+      logit_scale: the initial value, a logarithm.
+      logit_bias: SigLIP's, the initial value; None: there is none.
+      project_image: a linear map behind the vision tower; without it the tower is `projection` wide.
+      text_bias: the linear map behind the text tower has a bias (SigLIP).
+    """
+
+    vision: VisionConfig | ResNetConfig
     text: TextConfig
     projection: int = 512
     logit_scale: float = math.log(1 / 0.07)
+    logit_bias: float | None = None
+    project_image: bool = True
+    text_bias: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.project_image and self.vision.width != self.projection:
+            raise ValueError(f"vision gives {self.vision.width} numbers, text {self.projection}")
+
+    @property
+    def dtype(self) -> str:
+        return self.text.dtype
 
     def with_dtype(self, dtype: str) -> "ClipConfig":
         """The same network, computed in another dtype."""
-        vision = replace(self.vision, transformer=replace(self.vision.transformer, dtype=dtype))
-        text = replace(self.text, transformer=replace(self.text.transformer, dtype=dtype))
+        return replace(self, vision=self.vision.with_dtype(dtype), text=self.text.with_dtype(dtype))
+
+    def with_attention(self, attention: str) -> "ClipConfig":
+        """The same network, with attention computed in another way."""
+        vision, text = (tower.with_attention(attention) for tower in (self.vision, self.text))
         return replace(self, vision=vision, text=text)
 
 
-class Clip(nnx.Module):
-    """The dual encoder as a plain pytree: pass it to compiled functions as an argument.
+class Clip(Network):
+    """The dual encoder; its weights are drawn as OpenAI's are."""
 
-    Use it under `jax.*` transforms only. `jax.grad` of it is a `Clip` again.
-    """
+    config: ClipConfig
 
     def __init__(self, config: ClipConfig, *, rngs: nnx.Rngs):
-        for name, tower in (("vision", config.vision), ("text", config.text)):
-            if tower.transformer.dtype == "float64" and jnp.zeros((), float).dtype != jnp.float64:
-                raise ValueError(f"the {name} tower asks for float64, which needs `jax.enable_x64`")
-        self.config = config
-        self.vision = VisionTower(config.vision, rngs=rngs)
+        super().__init__(config, rngs=rngs)
+        vision = config.vision
+        is_resnet = isinstance(vision, ResNetConfig)
+        self.vision = ResNet(vision, rngs=rngs) if is_resnet else VisionTower(vision, rngs=rngs)
         self.text = TextTower(config.text, rngs=rngs)
-        self.vision_projection = _projection(config.vision.transformer, config.projection, rngs)
-        self.text_projection = _projection(config.text.transformer, config.projection, rngs)
+        size, dtype = config.projection, config.dtype
+        image_width, text_width = config.vision.width, config.text.transformer.width
+        projected = config.project_image
+        self.vision_projection = _linear(image_width, size, False, dtype, rngs) if projected else None
+        self.text_projection = _linear(text_width, size, config.text_bias, dtype, rngs)
         self.logit_scale = nnx.Param(jnp.asarray(config.logit_scale, jnp.float32))
-
-    @classmethod
-    def create(cls, config: ClipConfig, key: PRNGKeyArray) -> "Clip":
-        """A network with random weights, drawn as OpenAI's are; the key is consumed."""
-        return cls(config, rngs=nnx.Rngs(key))
-
-    @classmethod
-    def abstract(cls, config: ClipConfig) -> "Clip":
-        """The same tree with shapes in place of arrays; nothing is allocated, whatever the size."""
-        return jax.eval_shape(lambda key: cls.create(config, key), jax.random.key(0))
-
-    def with_dtype(self, dtype: str) -> "Clip":
-        """The same weights, computed in another dtype ("float32", "bfloat16", "float64")."""
-        treedef = jax.tree.structure(Clip.abstract(self.config.with_dtype(dtype)))
-        return jax.tree.unflatten(treedef, jax.tree.leaves(self))
+        bias = config.logit_bias
+        self.logit_bias = None if bias is None else nnx.Param(jnp.asarray(bias, jnp.float32))
 
     def encode_pixels(self, pixels: Float[Array, "n h w 3"]) -> Float[Array, "n d"]:
         """Normalised pixels of the model's size -> projections, before they get unit norm."""
-        return self.vision_projection(self.vision(pixels))
+        x = self.vision(pixels)
+        return x if self.vision_projection is None else self.vision_projection(x)
 
     def encode_tokens(self, tokens: Int[Array, "n length"]) -> Float[Array, "n d"]:
         """Token ids with their end-of-text -> projections, before they get unit norm."""
         return self.text_projection(self.text(tokens))
 
+    def logits(self, images: Float[Array, "n d"], texts: Float[Array, "m d"]) -> Float[Array, "n m"]:
+        """Unit vectors -> what the loss saw: scaled cosines, shifted by SigLIP's bias where there is one.
 
-def _projection(transformer, size: int, rngs: nnx.Rngs) -> nnx.Linear:
-    normal = jax.nn.initializers.normal(transformer.width**-0.5)
-    return nnx.Linear(
-        transformer.width, size, use_bias=False, kernel_init=normal, dtype=transformer.dtype, rngs=rngs
-    )
+        For CLIP softmax over texts (or images) gives probabilities, for SigLIP a sigmoid of each.
+        """
+        scaled = jnp.exp(self.logit_scale[...].astype(images.dtype)) * (images @ texts.T)
+        return scaled if self.logit_bias is None else scaled + self.logit_bias[...].astype(images.dtype)
+
+
+def _linear(inputs: int, outputs: int, bias: bool, dtype: str, rngs: nnx.Rngs) -> nnx.Linear:
+    normal = jax.nn.initializers.normal(inputs**-0.5)
+    return nnx.Linear(inputs, outputs, use_bias=bias, kernel_init=normal, dtype=dtype, rngs=rngs)

@@ -1,13 +1,15 @@
-"""The text tower of CLIP: a causal transformer read at the end-of-text token."""
+"""The text tower of CLIP and SigLIP: a transformer read at one position."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from jaxrm.models.transformer import Transformer, TransformerConfig, layer_norm
+from jaxrm.models.network import Network
+from jaxrm.models.transformer import Transformer, TransformerConfig
 
 # Old configs of the hub say 2 whatever the vocabulary; transformers then reads at the largest id.
 LEGACY_EOS = 2
@@ -15,38 +17,63 @@ LEGACY_EOS = 2
 
 @dataclass(frozen=True)
 class TextConfig:
-    """A text tower: its vocabulary, the longest text in tokens (`context`), the end id, its blocks."""
+    """A text tower: its vocabulary, the longest text in tokens (`context`), the end id, its blocks.
+
+    Attributes:
+      pool: "end": causal, read at the end of the text (CLIP); "last": every token looks at all, padding
+        too, read at the last position of a full row (SigLIP).
+    """
 
     transformer: TransformerConfig
     vocabulary: int = 49408
     context: int = 77
     eos_token_id: int = 49407
+    pool: Literal["end", "last"] = "end"
+
+    @property
+    def dtype(self) -> str:
+        return self.transformer.dtype
+
+    def with_dtype(self, dtype: str) -> "TextConfig":
+        """The same, computed in another dtype."""
+        return replace(self, transformer=self.transformer.with_dtype(dtype))
+
+    def with_attention(self, attention: str) -> "TextConfig":
+        """The same, with attention computed in another way."""
+        return replace(self, transformer=self.transformer.with_attention(attention))
 
 
-class TextTower(nnx.Module):
+class TextTower(Network):
     """Token ids -> one vector per text."""
 
+    config: TextConfig
+
     def __init__(self, config: TextConfig, *, rngs: nnx.Rngs):
-        self.config = config
+        super().__init__(config, rngs=rngs)
         width = config.transformer.width
         self.embedding = nnx.Param(0.02 * jax.random.normal(rngs(), (config.vocabulary, width), jnp.float32))
         self.positions = nnx.Param(0.01 * jax.random.normal(rngs(), (config.context, width), jnp.float32))
         self.transformer = Transformer(config.transformer, rngs=rngs)
-        self.final_norm = layer_norm(config.transformer)
+        self.final_norm = config.transformer.norm()
 
     def __call__(self, tokens: Int[Array, "n length"]) -> Float[Array, "n width"]:
-        """Encode token ids; a text may be shorter than the context. What follows its end has no influence.
+        """Encode token ids.
+
+        With pool "end" a text may be shorter than the context, and what follows its end has no influence.
 
         Raises:
-          ValueError: more tokens than the context holds, or not a batch of rows.
+          ValueError: more tokens than the context holds, not a batch of rows, or rows that are not full
+            where the last position is read.
         """
-        if tokens.ndim != 2 or tokens.shape[1] > self.config.context:
-            raise ValueError(f"tokens have shape {tokens.shape}, wanted [n, at most {self.config.context}]")
-        length, dtype = tokens.shape[1], self.config.transformer.dtype
+        context, dtype, ends = self.config.context, self.config.dtype, self.config.pool == "end"
+        if tokens.ndim != 2 or tokens.shape[1] > context or not (ends or tokens.shape[1] == context):
+            at_most = "at most " if ends else ""
+            raise ValueError(f"tokens have shape {tokens.shape}, wanted [n, {at_most}{context}]")
+        length = tokens.shape[1]
         x = self.embedding[...][tokens].astype(dtype) + self.positions[...][:length].astype(dtype)
-        x = self.transformer(x, jnp.tril(jnp.ones((length, length), bool)))
-        end = end_of_text(tokens, self.config.eos_token_id)
-        return self.final_norm(x[jnp.arange(len(x)), end]).astype(dtype)
+        x = self.transformer(x, causal=ends)
+        at = end_of_text(tokens, self.config.eos_token_id) if ends else length - 1
+        return self.final_norm(x[jnp.arange(len(x)), at]).astype(dtype)
 
 
 def end_of_text(tokens: Int[Array, "n length"], eos_token_id: int) -> Int[Array, "n"]:

@@ -1,38 +1,14 @@
 """The pre-norm transformer that every tower is made of: one block, stacked and scanned over its layers."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-Activation = Callable[[jax.Array], jax.Array]
-
-
-def quick_gelu(x: jax.Array) -> jax.Array:
-    """OpenAI's approximation, x * sigmoid(1.702 x); up to 2e-2 away from the exact GELU."""
-    return x * jax.nn.sigmoid(1.702 * x)
-
-
-_exact_gelu = partial(jax.nn.gelu, approximate=False)
-_tanh_gelu = partial(jax.nn.gelu, approximate=True)
-
-# The activation belongs to the checkpoint, not to the architecture; names are Hugging Face's `hidden_act`.
-ACTIVATIONS: Mapping[str, Activation] = {
-    "quick_gelu": quick_gelu,
-    "gelu": _exact_gelu,
-    "gelu_python": _exact_gelu,
-    "gelu_new": _tanh_gelu,
-    "gelu_fast": _tanh_gelu,
-    "gelu_pytorch_tanh": _tanh_gelu,
-    "gelu_python_tanh": _tanh_gelu,
-    "relu": jax.nn.relu,
-    "silu": jax.nn.silu,
-    "swish": jax.nn.silu,
-}
+from jaxrm.models.attention import attend, check_attention, split_heads
+from jaxrm.models.layers import ACTIVATIONS, check_activation, layer_norm
 
 
 @dataclass(frozen=True)
@@ -48,6 +24,10 @@ class TransformerConfig:
       norm_eps: epsilon of all layer norms.
       dtype: what is computed in: "float32", "bfloat16" or, under x64, "float64". Softmax and norms
         are in float32 at least.
+      gated: the perceptron is down(activation(gate(x)) * up(x)) (Shazeer 2020, arXiv 2002.05202).
+      layer_scale: what each branch is multiplied by, per channel, at the start; None: by nothing
+        (Touvron et al. 2021, arXiv 2103.17239).
+      attention: how attention is computed, one of `ATTENTIONS`.
     """
 
     width: int
@@ -57,29 +37,27 @@ class TransformerConfig:
     activation: str
     norm_eps: float = 1e-5
     dtype: str = "float32"
+    gated: bool = False
+    layer_scale: float | None = None
+    attention: str = "einsum"
 
     def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"unknown activation {self.activation!r}; known: {', '.join(sorted(ACTIVATIONS))}"
-            )
+        check_activation(self.activation)
+        check_attention(self.attention, self.dtype)
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of the number of heads, {self.heads}")
 
-    @property
-    def norm_dtype(self) -> jnp.dtype:
-        return jnp.promote_types(self.dtype, jnp.float32)
+    def with_dtype(self, dtype: str) -> "TransformerConfig":
+        """The same, computed in another dtype."""
+        return replace(self, dtype=dtype)
 
+    def with_attention(self, attention: str) -> "TransformerConfig":
+        """The same, with attention computed in another way."""
+        return replace(self, attention=attention)
 
-def layer_norm(config: TransformerConfig) -> nnx.LayerNorm:
-    """A layer norm over `config.width`; its variance is the mean of squared deviations, as torch's."""
-    return nnx.LayerNorm(
-        config.width,
-        epsilon=config.norm_eps,
-        dtype=config.norm_dtype,
-        use_fast_variance=False,
-        rngs=nnx.Rngs(0),  # draws nothing: scale is one, bias zero
-    )
+    def norm(self) -> nnx.LayerNorm:
+        """A layer norm over `width`."""
+        return layer_norm(self.width, self.norm_eps, self.dtype)
 
 
 class Attention(nnx.Module):
@@ -95,50 +73,56 @@ class Attention(nnx.Module):
         self.out = nnx.Linear(width, width, kernel_init=normal(residual_std), dtype=config.dtype, rngs=rngs)
 
     def __call__(
-        self, x: Float[Array, "*batch length width"], mask: Bool[Array, "length length"] | None
+        self, x: Float[Array, "*batch length width"], causal: bool
     ) -> Float[Array, "*batch length width"]:
-        config = self.config
-        q, k, v = jnp.moveaxis(self.qkv(x), -2, 0)
-        q, k, v = (a.reshape(*a.shape[:-1], config.heads, config.width // config.heads) for a in (q, k, v))
-        scale = q.shape[-1] ** -0.5
-        # jax.nn.dot_product_attention has its softmax in float32 even for float64 inputs, so this is our own.
-        scores = jnp.einsum("...qhd,...khd->...hqk", q * scale, k).astype(config.norm_dtype)
-        if mask is not None:
-            scores = jnp.where(mask, scores, -jnp.inf)
-        weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
-        mixed = jnp.einsum("...hqk,...khd->...qhd", weights, v)
-        return self.out(mixed.reshape(x.shape))
+        q, k, v = (split_heads(a, self.config.heads) for a in jnp.moveaxis(self.qkv(x), -2, 0))
+        return self.out(attend(q, k, v, causal=causal, how=self.config.attention).reshape(x.shape))
 
 
 class Mlp(nnx.Module):
-    """Two linear maps with the checkpoint's activation between them."""
+    """Two linear maps with the checkpoint's activation between them; gated: three, `up` holds two."""
 
     def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
-        self.activation = config.activation
+        self.config = config
         normal, width, hidden = jax.nn.initializers.normal, config.width, config.mlp_width
-        up_std = (2 * width) ** -0.5
+        up_std, up_width = (2 * width) ** -0.5, 2 * hidden if config.gated else hidden
         down_std = width**-0.5 * (2 * config.layers) ** -0.5
-        self.up = nnx.Linear(width, hidden, kernel_init=normal(up_std), dtype=config.dtype, rngs=rngs)
+        self.up = nnx.Linear(width, up_width, kernel_init=normal(up_std), dtype=config.dtype, rngs=rngs)
         self.down = nnx.Linear(hidden, width, kernel_init=normal(down_std), dtype=config.dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "*batch width"]) -> Float[Array, "*batch width"]:
-        return self.down(ACTIVATIONS[self.activation](self.up(x)))
+        hidden, activation = self.up(x), ACTIVATIONS[self.config.activation]
+        if not self.config.gated:
+            return self.down(activation(hidden))
+        gate, value = jnp.split(hidden, 2, axis=-1)
+        return self.down(activation(gate) * value)
 
 
 class Block(nnx.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x))."""
+    """x + attention(norm(x)), then x + mlp(norm(x)); each branch times its layer scale, if any."""
 
     def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
-        self.attention_norm = layer_norm(config)
+        self.attention_norm = config.norm()
         self.attention = Attention(config, rngs=rngs)
-        self.mlp_norm = layer_norm(config)
+        self.mlp_norm = config.norm()
         self.mlp = Mlp(config, rngs=rngs)
+        self.attention_scale, self.mlp_scale = _layer_scale(config), _layer_scale(config)
 
     def __call__(
-        self, x: Float[Array, "*batch length width"], mask: Bool[Array, "length length"] | None
+        self, x: Float[Array, "*batch length width"], causal: bool = False
     ) -> Float[Array, "*batch length width"]:
-        x = x + self.attention(self.attention_norm(x).astype(x.dtype), mask)
-        return x + self.mlp(self.mlp_norm(x).astype(x.dtype))
+        branch = self.attention(self.attention_norm(x).astype(x.dtype), causal)
+        x = x + _scaled(branch, self.attention_scale)
+        return x + _scaled(self.mlp(self.mlp_norm(x).astype(x.dtype)), self.mlp_scale)
+
+
+def _layer_scale(config: TransformerConfig) -> nnx.Param | None:
+    start = config.layer_scale
+    return None if start is None else nnx.Param(jnp.full(config.width, start, jnp.float32))
+
+
+def _scaled(x: jax.Array, scale: nnx.Param | None) -> jax.Array:
+    return x if scale is None else x * scale[...].astype(x.dtype)
 
 
 class Transformer(nnx.Module):
@@ -149,7 +133,7 @@ class Transformer(nnx.Module):
         self.blocks = jax.vmap(lambda key: Block(config, rngs=nnx.Rngs(key)))(keys)
 
     def __call__(
-        self, x: Float[Array, "*batch length width"], mask: Bool[Array, "length length"] | None = None
+        self, x: Float[Array, "*batch length width"], causal: bool = False
     ) -> Float[Array, "*batch length width"]:
-        """Run all blocks. `mask[q, k]` is true where position q may look at position k; None: everywhere."""
-        return jax.lax.scan(lambda x, block: (block(x, mask), None), x, self.blocks)[0]
+        """Run all blocks. `causal`: a position looks at itself and what stands before it only."""
+        return jax.lax.scan(lambda x, block: (block(x, causal), None), x, self.blocks)[0]

@@ -1,16 +1,21 @@
 """Hugging Face directories <-> our trees, tokenisers and exact preprocessing."""
 
-from jaxrm.weights.clip import ClipCheckpoint, embed_frames, load_clip, save, unit
+from jaxrm.weights.checkpoint import Checkpoint, save
+from jaxrm.weights.clip import ClipCheckpoint, embed_frames, load_clip
+from jaxrm.weights.embed import unit
 from jaxrm.weights.preprocess import ImageSettings, check_frames, default_settings, preprocess
 from jaxrm.weights.processor import Processor
 from jaxrm.weights.table import WeightsError
 from jaxrm.weights.tokens import TextProcessor, TrainingWords, UnknownWordsError, check_texts
+from jaxrm.weights.tower import TowerCheckpoint, load_tower
 
 __all__ = [
+    "Checkpoint",
     "ClipCheckpoint",
     "ImageSettings",
     "Processor",
     "TextProcessor",
+    "TowerCheckpoint",
     "TrainingWords",
     "UnknownWordsError",
     "WeightsError",
@@ -19,6 +24,7 @@ __all__ = [
     "default_settings",
     "embed_frames",
     "load_clip",
+    "load_tower",
     "preprocess",
     "save",
     "unit",

@@ -1,11 +1,9 @@
-"""A CLIP checkpoint: its network and its processor, loaded, used and saved."""
+"""A dual encoder with its processor: loaded and used."""
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,106 +11,90 @@ from jaxtyping import Array, Float
 
 from jaxrm.models import Clip
 from jaxrm.types import Embeddings, Frames
-from jaxrm.weights import clip_hf, files
-from jaxrm.weights.preprocess import (
-    ImageSettings,
-    ResizeMode,
-    check_frames,
-    default_settings,
-    parse_settings,
-    preprocess,
-    warn_about_defaults,
-)
-from jaxrm.weights.processor import PREPROCESSOR, Processor
-from jaxrm.weights.table import to_tensors, to_tree
-from jaxrm.weights.tokens import TextProcessor, read_training_words
+from jaxrm.weights import embed
+from jaxrm.weights.checkpoint import Checkpoint, Options, read, save
+from jaxrm.weights.embed import unit
+from jaxrm.weights.preprocess import ImageSettings, ResizeMode
+from jaxrm.weights.processor import Processor
+from jaxrm.weights.tokens import TextProcessor, check_texts, read_training_words
+
+__all__ = ["ClipCheckpoint", "embed_frames", "load_clip", "save", "unit"]
 
 
 @dataclass(frozen=True, eq=False)
-class ClipCheckpoint:
+class ClipCheckpoint(Checkpoint):
     """What `load_clip` gives: `model` is a pytree of arrays, `processor` everything else."""
 
     model: Clip
-    processor: Processor
 
-    def embed_images(self, frames: Frames) -> Embeddings:
+    def embed_images(self, frames: Frames, *, batch: int | None = None) -> Embeddings:
         """uint8 [*b, h, w, 3] -> float32 [*b, d] of unit norm; resizes as the checkpoint says.
 
         For people: inside a compiled loop pass the model as an argument of `embed_frames` instead.
 
+        Args:
+          frames: any number of them.
+          batch: how many are on the device at once; one compiled block serves all. None: all at once.
+
         Raises:
           TypeError, ValueError: frames of another dtype or shape.
         """
-        check_frames(frames)
-        return _embed_frames(self.model, frames, self.processor.images)
+        return embed.in_blocks(_unit_image, self.model, frames, self.processor.images, batch)
 
     def embed_texts(self, texts: Sequence[str]) -> Float[Array, "n d"]:
         """Sentences -> float32 [n, d] of unit norm.
 
         Raises:
-          TypeError, ValueError: not a list of sentences, an empty one, or one longer than the context.
+          TypeError, ValueError: not a list of sentences, or an empty one.
           FileNotFoundError: the checkpoint has no tokeniser.
         """
+        check_texts(texts)
         return _embed_tokens(self.model, jnp.asarray(self.processor.tokenize(texts)))
 
 
-def unit(x: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
-    """Vectors of length one, in float32 at least."""
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+def embed_frames(
+    model: Clip, frames: Frames, settings: ImageSettings, batch: int | None = None
+) -> Embeddings:
+    """Preprocess, encode, scale to unit norm: uint8 [*b, h, w, 3] -> float32 [*b, d]. Pure.
+
+    `batch`: how many frames are in work at once; None: all of them.
+    """
+    return embed.run(_unit_image, model, frames, settings, batch)
 
 
-def embed_frames(model: Clip, frames: Frames, settings: ImageSettings) -> Embeddings:
-    """Preprocess, encode, scale to unit norm: uint8 [*b, h, w, 3] -> float32 [*b, d]. Pure."""
-    check_frames(frames)
-    batch = frames.shape[:-3]
-    pixels = preprocess(jnp.reshape(frames, (math.prod(batch), *frames.shape[-3:])), settings)
-    embedded = unit(model.encode_pixels(pixels))
-    return embedded.reshape(*batch, embedded.shape[-1])
+def _unit_image(model: Any, pixels: Float[Array, "n h w 3"], /) -> Float[Array, "n d"]:
+    return unit(model.encode_pixels(pixels))
 
 
-_embed_frames = partial(jax.jit, static_argnums=2)(embed_frames)
 _embed_tokens = jax.jit(lambda model, tokens: unit(model.encode_tokens(tokens)))
 
 
 def load_clip(
-    name: str | os.PathLike, *, dtype: str = "float32", resize: ResizeMode = "pil"
+    name: str | os.PathLike,
+    *,
+    dtype: str = "float32",
+    param_dtype: str | None = None,
+    resize: ResizeMode = "pil",
+    attention: str = "einsum",
 ) -> ClipCheckpoint:
-    """Load a CLIP: a directory, the name of a model that comes with us, or a hub id ("org/name").
+    """Load a dual encoder: a directory, the name of a model that comes with us, or a hub id ("org/name").
+
+    The family is read from the config files: CLIP and SigLIP (the second edition too, where its resolution
+    is fixed) of Hugging Face, CLIP of open_clip, ResNets included.
 
     Args:
       name: what to load; only safetensors are read.
-      dtype: what is computed in; weights keep the dtype of their file (float64 only under x64).
+      dtype: what is computed in (float64 only under x64).
+      param_dtype: what the weights are kept in; None: the dtype of their file.
       resize: how frames of another size are resized, see `ImageSettings`.
+      attention: how attention is computed: "einsum" everywhere, "xla", or "cudnn" on NVIDIA in bfloat16.
 
     Raises:
-      FileNotFoundError: nothing of that name, or a directory without config.json or safetensors.
+      FileNotFoundError: nothing of that name, or a directory without a config file or safetensors.
       ValueError: another family of models, or weights that do not fit the config.
     """
-    directory = files.find(name)
-    config = clip_hf.parse_config(files.read_config(directory), dtype)
-    tensors = files.read_tensors(directory)
-    model = to_tree(clip_hf.table(config), Clip.abstract(config), tensors, clip_hf.IGNORED)
-    size = config.vision.image_size
-    if (directory / PREPROCESSOR).is_file():
-        images = parse_settings(files.read_json(directory / PREPROCESSOR), size, resize)
-    else:
-        warn_about_defaults(directory, size)
-        images = default_settings(size, resize)
-    texts = TextProcessor(directory, config.text)
-    return ClipCheckpoint(model, Processor(images, texts, read_training_words(directory)))
-
-
-def save(clip: ClipCheckpoint, directory: str | os.PathLike) -> None:
-    """Write a checkpoint in Hugging Face's format; torch's `CLIPModel.from_pretrained` reads it.
-
-    Each file is replaced in one step; config.json comes last.
-    """
-    directory = Path(directory).expanduser()
-    directory.mkdir(parents=True, exist_ok=True)
-    config = clip.model.config
-    tensors = to_tensors(clip_hf.table(config), clip.model)
-    files.write_tensors(directory, tensors)
-    clip.processor.save(directory)
-    dtype = clip.model.vision.patch_kernel.dtype.name
-    files.write_json(directory / "config.json", clip_hf.format_config(config, dtype))
+    options = Options(dtype, param_dtype, resize, attention)
+    directory, model, images, others = read(name, options, "load_clip")
+    assert isinstance(model, Clip)
+    texts = TextProcessor(directory, model.config.text)
+    return ClipCheckpoint(model, Processor(images, texts, read_training_words(directory)), others)

@@ -118,9 +118,9 @@ def _without_safetensors(directory: Path, names: Sequence[str]) -> str:
     return f"{directory} has neither {wanted}"
 
 
-def write_tensors(directory: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """model.safetensors, readable by torch."""
-    write_bytes(directory / SINGLE, safetensors_bytes(dict(tensors), metadata={"format": "pt"}))
+def write_tensors(directory: Path, tensors: Mapping[str, np.ndarray], name: str = SINGLE) -> None:
+    """One safetensors file, readable by torch."""
+    write_bytes(directory / name, safetensors_bytes(dict(tensors), metadata={"format": "pt"}))
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxrm.types import Frames
@@ -15,6 +16,9 @@ from jaxrm.weights.resize import FILTERS, pil_resize, torch_bicubic
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_WARP_SIDE = 384  # ConvNeXt's images of this side and above are squashed, smaller ones cropped
 _RESAMPLE = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 
 ResizeMode = Literal["pil", "vlmrm"]
@@ -49,13 +53,22 @@ class ImageSettings:
             raise ValueError(f"unknown resize mode {self.mode!r}; known: pil, vlmrm")
 
 
-def default_settings(size: int, mode: ResizeMode = "pil") -> ImageSettings:
+def default_settings(
+    size: int,
+    mode: ResizeMode = "pil",
+    mean: tuple[float, ...] = CLIP_MEAN,
+    std: tuple[float, ...] = CLIP_STD,
+) -> ImageSettings:
     """CLIP's: shorter edge to the model's size, the middle square, CLIP's mean and std."""
-    return ImageSettings(size=size, mode=mode, resize_to=size)
+    return ImageSettings(size=size, mode=mode, resize_to=size, mean=mean, std=std)
 
 
-def parse_settings(given: Mapping[str, Any], size: int, mode: ResizeMode = "pil") -> ImageSettings:
+def parse_settings(
+    given: Mapping[str, Any], size: int, mode: ResizeMode = "pil", *, any_size: bool = False
+) -> ImageSettings:
     """preprocessor_config.json -> settings for a model of `size` pixels.
+
+    `any_size`: the model takes other sizes too, and gets what the file says.
 
     Raises:
       ValueError: a filter that we do not have, or settings that do not lead to the model's size.
@@ -64,8 +77,13 @@ def parse_settings(given: Mapping[str, Any], size: int, mode: ResizeMode = "pil"
     if resample not in _RESAMPLE:
         raise ValueError(f"preprocessor_config.json asks for Pillow's filter {resample}; known: {_RESAMPLE}")
     resize_to = _size(given.get("size", size)) if given.get("do_resize", True) else None
-    crop = given.get("do_center_crop", True)
-    cropped = _size(given.get("crop_size", size)) if crop else resize_to
+    # SigLIP and ConvNeXt never crop by themselves, and their files do not say so.
+    crops = given.get("do_center_crop", not str(given.get("image_processor_type", "")).startswith("Siglip"))
+    crop, cropped = crops, _size(given.get("crop_size", size)) if crops else resize_to
+    if "crop_pct" in given and isinstance(resize_to, int):
+        resize_to, crop, cropped = _convnext(resize_to, given["crop_pct"])
+    if any_size and cropped is not None:
+        size = cropped if isinstance(cropped, int) else cropped[0]
     if cropped is not None and cropped not in (size, (size, size)):
         raise ValueError(f"preprocessor_config.json leads to images of {cropped}, but the model takes {size}")
     normalize = given.get("do_normalize", True)
@@ -79,6 +97,11 @@ def parse_settings(given: Mapping[str, Any], size: int, mode: ResizeMode = "pil"
         std=tuple(given.get("image_std", CLIP_STD)) if normalize else (1.0,) * 3,
         scale=given.get("rescale_factor", 1 / 255) if given.get("do_rescale", True) else 1.0,
     )
+
+
+def _convnext(size: int, crop_pct: float) -> tuple[int | tuple[int, int], bool, int]:
+    """ConvNeXt's: cut the middle `crop_pct` out, or squash large images -> resize_to, crop, the side left."""
+    return ((size, size), False, size) if size >= _WARP_SIDE else (int(size / crop_pct), True, size)
 
 
 def _size(value: int | Mapping[str, int]) -> int | tuple[int, int]:
@@ -126,9 +149,27 @@ def check_frames(frames: Any) -> None:
             f"frames are a {type(frames).__name__}, wanted an array, uint8 [*batch, height, width, 3]"
         )
     if dtype != jnp.uint8:
-        raise TypeError(f"frames have dtype {dtype}, wanted uint8 with values 0 to 255")
+        raise TypeError(f"frames have dtype {dtype}, wanted uint8 with values 0 to 255{_range(frames)}")
     if len(shape) < 3 or shape[-1] != 3 or 0 in shape[-3:]:
-        raise ValueError(f"frames have shape {list(shape)}, wanted [*batch, height, width, 3]")
+        first = len(shape) >= 3 and shape[-3] == 3
+        hint = ": channels come last, so move them: np.moveaxis(frames, -3, -1)" if first else ""
+        raise ValueError(f"frames have shape {list(shape)}, wanted [*batch, height, width, 3]{hint}")
+
+
+def _range(frames: Any) -> str:
+    """What a user with floats in hand needs to know: how to convert them, or that they are no colours."""
+    if (
+        isinstance(frames, jax.core.Tracer)
+        or not jnp.issubdtype(frames.dtype, jnp.floating)
+        or not frames.size
+    ):
+        return ""
+    low, high = float(np.min(frames)), float(np.max(frames))
+    if 0 <= low <= high <= 1:
+        return "; values in 0..1 become that by (frames * 255).round().astype(np.uint8)"
+    if 0 <= low <= high <= 255:
+        return "; values in 0..255 become that by frames.round().astype(np.uint8)"
+    return f"; values from {low:.3g} to {high:.3g} are out of range, as if normalised before: give the frames"
 
 
 def preprocess(frames: Frames, settings: ImageSettings) -> Float[Array, "*batch size size 3"]:
@@ -165,10 +206,10 @@ def _resize_and_crop(frames: jax.Array, settings: ImageSettings) -> jax.Array:
 
 
 @cache
-def warn_about_defaults(directory: Any, size: int) -> None:
-    """Say once per directory that CLIP's own preprocessing stands in."""
+def warn_about_defaults(directory: Any, size: int, family: str) -> None:
+    """Say once per directory that the family's own preprocessing stands in."""
     warnings.warn(
         f"{directory} has no preprocessor_config.json: frames are prepared for {size}x{size} pixels "
-        "with CLIP's mean and std",
-        stacklevel=3,
+        f"with {family}'s mean and std",
+        stacklevel=4,
     )

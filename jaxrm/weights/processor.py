@@ -17,6 +17,8 @@ _CARRIED = (
     "vocab.json",
     "merges.txt",
     "added_tokens.json",
+    "spiece.model",
+    "tokenizer.model",
 )
 
 
@@ -26,27 +28,32 @@ class Processor:
 
     Attributes:
       images: how frames become pixels; hashable, a static argument of compiled functions.
-      texts: the tokeniser and the context length.
+      texts: the tokeniser and the context length; None: an image tower alone.
       training_words: what the model was taught, where that is known.
     """
 
     images: ImageSettings
-    texts: TextProcessor = field(repr=False)
+    texts: TextProcessor | None = field(default=None, repr=False)
     training_words: TrainingWords | None = field(default=None, repr=False)
 
     @property
     def context(self) -> int:
         """The longest text in tokens."""
-        return self.texts.config.context
+        return self._reader().config.context
 
     @property
     def tokenizer(self):
         """The `tokenizers.Tokenizer`, read when first needed."""
-        return self.texts.tokenizer
+        return self._reader().tokenizer
 
     def tokenize(self, texts: Sequence[str]) -> np.ndarray:
         """Sentences -> int32 [n, context]."""
-        return self.texts(texts)
+        return self._reader()(texts)
+
+    def _reader(self) -> TextProcessor:
+        if self.texts is None:
+            raise ValueError("this is an image tower alone: it reads no texts")
+        return self.texts
 
     def check_words(self, texts: Sequence[str]) -> None:
         """Raise `UnknownWordsError`, a ValueError, if a word was not in training, where that is known."""
@@ -58,6 +65,8 @@ class Processor:
         write_json(directory / PREPROCESSOR, format_settings(self.images))
         if self.training_words is not None:
             write_json(directory / TRAINING_WORDS, self.training_words.to_json())
+        if self.texts is None:
+            return
         source = self.texts.source
         if not isinstance(source, Path):
             write_bytes(directory / TOKENIZER, source.to_str(pretty=True).encode())

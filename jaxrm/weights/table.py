@@ -28,6 +28,9 @@ class Row:
       axes: ours = theirs.transpose(axes); None: as it is.
       parts: names stacked on a new axis before the last (query, key, value of a fused projection).
       layers: number of layers stacked on a new first axis; 0: not stacked.
+      first: number of the first of these layers.
+      fused: one axis of theirs, the last after the transpose, is our last two: [fused, the rest]; 0: none.
+      ones: leading axes of length 1 that theirs has and ours has not.
     """
 
     ours: str
@@ -35,11 +38,14 @@ class Row:
     axes: tuple[int, ...] | None = None
     parts: tuple[str, ...] = ()
     layers: int = 0
+    first: int = 0
+    fused: int = 0
+    ones: int = 0
 
     def names(self) -> list[list[str]]:
         """Their names as [layer][part], with one of each where there is nothing to stack."""
-        parts = self.parts or ("",)
-        return [[self.theirs.format(layer=i, part=p) for p in parts] for i in range(max(self.layers, 1))]
+        parts, numbers = self.parts or ("",), range(self.first, self.first + max(self.layers, 1))
+        return [[self.theirs.format(layer=i, part=p) for p in parts] for i in numbers]
 
     def shape_of_theirs(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of one tensor of theirs, from the shape of ours."""
@@ -47,15 +53,23 @@ class Row:
             shape = shape[1:]
         if self.parts:
             shape = (*shape[:-2], shape[-1])
-        return shape if self.axes is None else tuple(shape[i] for i in np.argsort(self.axes))
+        if self.fused:
+            shape = (*shape[:-2], shape[-2] * shape[-1])
+        if self.axes is not None:
+            shape = tuple(shape[i] for i in np.argsort(self.axes))
+        return (1,) * self.ones + shape
 
     def join(self, tensors: Mapping[str, np.ndarray]) -> np.ndarray:
         """Theirs -> ours."""
         layers = []
         for names in self.names():
-            parts = [_permute(tensors[name], self.axes) for name in names]
+            parts = [self._one(tensors[name]) for name in names]
             layers.append(np.stack(parts, axis=-2) if self.parts else parts[0])
         return np.stack(layers) if self.layers else layers[0]
+
+    def _one(self, tensor: np.ndarray) -> np.ndarray:
+        tensor = _permute(tensor.reshape(tensor.shape[self.ones :]), self.axes)
+        return tensor.reshape(*tensor.shape[:-1], self.fused, -1) if self.fused else tensor
 
     def split(self, array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         """Ours -> theirs, by name."""
@@ -64,8 +78,9 @@ class Row:
         for layer, names in zip(array if self.layers else [array], self.names(), strict=True):
             parts = np.moveaxis(layer, -2, 0) if self.parts else [layer]
             for part, name in zip(parts, names, strict=True):
+                whole = part.reshape(*part.shape[:-2], -1) if self.fused else part
                 # ascontiguousarray makes a scalar a vector, reshape undoes that
-                yield name, np.ascontiguousarray(_permute(part, back)).reshape(shape)
+                yield name, np.ascontiguousarray(_permute(whole, back)).reshape(shape)
 
 
 def _permute(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
@@ -82,35 +97,40 @@ def _dotted(path: tuple) -> str:
     return ".".join(names[:-1] if names[-1] == "value" else names)  # a Param is its array
 
 
-def to_tree(
-    table: Sequence[Row],
-    abstract: Tree,
-    tensors: Mapping[str, np.ndarray],
-    ignored: frozenset[str] = frozenset(),
-) -> Tree:
-    """Their tensors -> a tree like `abstract`, in the dtypes of the tensors.
-
-    Args:
-      table: a row for every leaf of `abstract`.
-      abstract: a tree of shapes (`Clip.abstract(config)`).
-      tensors: theirs by name.
-      ignored: names of harmless buffers that may be there and are not weights.
+def names_and_shapes(table: Sequence[Row], abstract: Any) -> dict[str, tuple[int, ...]]:
+    """Every tensor that a checkpoint of this model holds.
 
     Raises:
-      WeightsError: a tensor is missing, unknown or has another shape; all of them are named.
+      WeightsError: the table is not total: a leaf of the model without a row, or a row without a leaf.
     """
-    leaves, treedef = leaves_by_path(abstract), jax.tree.structure(abstract)
+    leaves = leaves_by_path(abstract)
     rows = {row.ours: row for row in table}
-    if rows.keys() != leaves.keys():
+    if rows.keys() != leaves.keys() or len(rows) != len(table):
         raise WeightsError(f"the table and the model differ in {sorted(rows.keys() ^ leaves.keys())}")
-    wanted = {
+    return {
         name: row.shape_of_theirs(leaves[path].shape)
         for path, row in rows.items()
         for names in row.names()
         for name in names
     }
-    _check(wanted, {name: t.shape for name, t in tensors.items() if name not in ignored})
-    return jax.tree.unflatten(treedef, [jax.numpy.asarray(rows[path].join(tensors)) for path in leaves])
+
+
+def to_tree(table: Sequence[Row], abstract: Tree, tensors: Mapping[str, np.ndarray]) -> Tree:
+    """Their tensors -> a tree like `abstract`, in the dtypes of the tensors.
+
+    Args:
+      table: a row for every leaf of `abstract`.
+      abstract: a tree of shapes (`Clip.abstract(config)`).
+      tensors: theirs by name, weights only.
+
+    Raises:
+      WeightsError: a tensor is missing, unknown, has another shape, holds integers, or is not finite; all
+        of them are named.
+    """
+    _check(names_and_shapes(table, abstract), tensors)
+    rows = {row.ours: row for row in table}
+    leaves = [jax.numpy.asarray(rows[path].join(tensors)) for path in leaves_by_path(abstract)]
+    return jax.tree.unflatten(jax.tree.structure(abstract), leaves)
 
 
 def to_tensors(table: Sequence[Row], tree: Any) -> dict[str, np.ndarray]:
@@ -119,13 +139,18 @@ def to_tensors(table: Sequence[Row], tree: Any) -> dict[str, np.ndarray]:
     return dict(pair for row in table for pair in row.split(np.asarray(leaves[row.ours])))
 
 
-def _check(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]]) -> None:
+def _check(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, np.ndarray]) -> None:
     faults = [f"missing: {name} {list(wanted[name])}" for name in sorted(wanted.keys() - given.keys())]
-    faults += [f"unknown: {name} {list(given[name])}" for name in sorted(given.keys() - wanted.keys())]
-    faults += [
-        f"misshapen: {name} is {list(given[name])}, wanted {list(wanted[name])}"
-        for name in sorted(wanted.keys() & given.keys())
-        if tuple(given[name]) != tuple(wanted[name])
-    ]
+    faults += [f"unknown: {name} {list(given[name].shape)}" for name in sorted(given.keys() - wanted.keys())]
+    for name in sorted(wanted.keys() & given.keys()):
+        shape, dtype = given[name].shape, given[name].dtype
+        if tuple(shape) != tuple(wanted[name]):
+            faults.append(f"misshapen: {name} is {list(shape)}, wanted {list(wanted[name])}")
+        elif not jax.numpy.issubdtype(dtype, jax.numpy.floating):
+            faults.append(f"not floating: {name} holds {dtype}")
+        elif not np.isfinite(given[name]).all():
+            faults.append(
+                f"not finite: {name} holds {np.count_nonzero(~np.isfinite(given[name]))} nan or inf"
+            )
     if faults:
         raise WeightsError("the weights do not fit the model:\n  " + "\n  ".join(faults))

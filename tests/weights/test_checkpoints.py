@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 import jaxrm
 from jaxrm.models import Clip
 from jaxrm.weights import WeightsError, clip_hf, files
+from jaxrm.weights.family import CLIP
 from jaxrm.weights.table import leaves_by_path, to_tensors, to_tree
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -39,7 +40,7 @@ def edit(directory: Path, **changes) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_mapping_there_and_back_gives_the_same_bits(name):
-    tensors = {n: t for n, t in files.read_tensors(GOLDEN / name).items() if n not in clip_hf.IGNORED}
+    tensors, _ = CLIP.sort(files.read_tensors(GOLDEN / name))
     config = clip_hf.parse_config(files.read_config(GOLDEN / name))
     table = clip_hf.table(config)
     model = to_tree(table, Clip.abstract(config), tensors)
@@ -222,8 +223,20 @@ def test_without_preprocessor_config_clip_stands_in_and_it_is_said_once(copy):
 
 
 def test_another_family_is_refused(copy):
-    files.write_json(copy / "config.json", files.read_config(copy) | {"model_type": "siglip"})
-    with pytest.raises(ValueError, match=r"'siglip' model, wanted 'clip'"):
+    files.write_json(copy / "config.json", files.read_config(copy) | {"model_type": "llama"})
+    for load in (jaxrm.load_clip, jaxrm.load_tower):
+        with pytest.raises(ValueError, match=r"'llama' model; known: clip, siglip, dinov2"):
+            load(copy)
+    files.write_json(copy / "config.json", files.read_config(copy) | {"model_type": "siglip2"})
+    with pytest.raises(ValueError, match=r"only SigLIP 2 of one resolution"):
+        jaxrm.load_clip(copy)
+
+
+def test_the_right_loader_is_named(copy):
+    with pytest.raises(ValueError, match=r"a dual encoder, CLIP: load it with `jaxrm.load_clip`"):
+        jaxrm.load_tower(copy)
+    (copy / "config.json").write_text('{"model_type": "dinov2"}')
+    with pytest.raises(ValueError, match=r"an image tower, DINOv2: load it with `jaxrm.load_tower`"):
         jaxrm.load_clip(copy)
 
 

@@ -1,0 +1,65 @@
+"""Convolutions with the channels last."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+
+def conv(
+    x: Float[Array, "n h w c"], kernel: Float[Array, "kh kw i o"], *, stride: int = 1, groups: int = 1
+) -> Float[Array, "n h2 w2 o"]:
+    """A convolution padded by (size - 1) / 2 on each side, as torch's ResNets and ConvNeXt have it."""
+    size = kernel.shape[0]
+    if size == 1 and stride == 1 and groups == 1:
+        return x @ kernel[0, 0]
+    pad = (size - 1) // 2
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(stride, stride),
+        padding=((pad, pad), (pad, pad)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
+
+
+def mean_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
+    """Means over squares of 2 x 2; an odd last row or column falls away, as in torch."""
+    n, height, width, channels = x.shape
+    rows, columns = height // 2, width // 2
+    x = x[:, : 2 * rows, : 2 * columns].reshape(n, rows, 2, columns, 2, channels)
+    return x.mean(axis=(2, 4))
+
+
+class FrozenBatchNorm(nnx.Module):
+    """Batch norm at rest: an affine map from the running statistics, which get no gradient."""
+
+    def __init__(self, width: int, dtype: str, eps: float = 1e-5):
+        self.dtype, self.eps = dtype, eps
+        self.scale = nnx.Param(jnp.ones(width, jnp.float32))
+        self.bias = nnx.Param(jnp.zeros(width, jnp.float32))
+        self.mean = nnx.Param(jnp.zeros(width, jnp.float32))
+        self.variance = nnx.Param(jnp.ones(width, jnp.float32))
+
+    def affine(self) -> tuple[jax.Array, jax.Array]:
+        """(a, b) of the map a x + b, in the dtype of the computation; made in float32 at least."""
+        wide = jnp.promote_types(self.dtype, jnp.float32)
+        mean, variance = (jax.lax.stop_gradient(x[...].astype(wide)) for x in (self.mean, self.variance))
+        a = self.scale[...].astype(wide) * jax.lax.rsqrt(variance + self.eps)
+        return a.astype(self.dtype), (self.bias[...].astype(wide) - mean * a).astype(self.dtype)
+
+
+class ConvNorm(nnx.Module):
+    """A convolution without bias and its batch norm. The kernel is [height, width, in, out]."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, dtype: str, *, stride: int = 1, rngs: nnx.Rngs):
+        self.stride, self.dtype = stride, dtype
+        shape, fan_in = (size, size, inputs, outputs), size**2 * inputs
+        self.kernel = nnx.Param((2 / fan_in) ** 0.5 * jax.random.normal(rngs(), shape, jnp.float32))
+        self.norm = FrozenBatchNorm(outputs, dtype)
+
+    def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
+        a, b = self.norm.affine()
+        # The scale goes into the kernel, which is far smaller than the pixels.
+        return conv(x, self.kernel[...].astype(self.dtype) * a, stride=self.stride) + b

@@ -1,0 +1,88 @@
+"""Small parts that several towers are made of."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+Activation = Callable[[jax.Array], jax.Array]
+
+
+def quick_gelu(x: jax.Array) -> jax.Array:
+    """OpenAI's approximation, x * sigmoid(1.702 x); up to 2e-2 away from the exact GELU."""
+    return x * jax.nn.sigmoid(1.702 * x)
+
+
+_exact_gelu = partial(jax.nn.gelu, approximate=False)
+_tanh_gelu = partial(jax.nn.gelu, approximate=True)
+
+# The activation belongs to the checkpoint, not to the architecture; names are Hugging Face's `hidden_act`.
+ACTIVATIONS: Mapping[str, Activation] = {
+    "quick_gelu": quick_gelu,
+    "gelu": _exact_gelu,
+    "gelu_python": _exact_gelu,
+    "gelu_new": _tanh_gelu,
+    "gelu_fast": _tanh_gelu,
+    "gelu_pytorch_tanh": _tanh_gelu,
+    "gelu_python_tanh": _tanh_gelu,
+    "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
+    "swish": jax.nn.silu,
+}
+
+
+def check_activation(name: str) -> None:
+    """Raise a ValueError that lists what is known."""
+    if name not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {name!r}; known: {', '.join(sorted(ACTIVATIONS))}")
+
+
+def norm_dtype(dtype: str | np.dtype) -> np.dtype:
+    """What norms and softmax are computed in: float32 at least."""
+    return jnp.promote_types(dtype, jnp.float32)
+
+
+def layer_norm(width: int, eps: float, dtype: str) -> nnx.LayerNorm:
+    """A layer norm over the last axis; its variance is the mean of squared deviations, as torch's."""
+    return nnx.LayerNorm(
+        width,
+        epsilon=eps,
+        dtype=norm_dtype(dtype),
+        use_fast_variance=False,
+        rngs=nnx.Rngs(0),  # draws nothing: scale is one, bias zero
+    )
+
+
+def patchify(x: Float[Array, "n h w c"], patch: int) -> Float[Array, "n rows columns inputs"]:
+    """Non-overlapping squares as vectors: a convolution with stride = size is then a matrix product.
+
+    A rest at the right and the lower edge falls away, as in a convolution without padding.
+    """
+    n, height, width, channels = x.shape
+    rows, columns = height // patch, width // patch
+    x = x[:, : rows * patch, : columns * patch]
+    cut = x.reshape(n, rows, patch, columns, patch, channels).swapaxes(2, 3)
+    return cut.reshape(n, rows, columns, patch * patch * channels)
+
+
+class PatchEmbedding(nnx.Module):
+    """Each square of `patch` x `patch` pixels -> a vector: a convolution with stride = size.
+
+    The kernel is [height, width, channel, out], a permutation of torch's.
+    """
+
+    def __init__(self, patch: int, channels: int, width: int, *, bias: bool, dtype: str, rngs: nnx.Rngs):
+        self.patch, self.dtype = patch, dtype
+        bound = (channels * patch**2) ** -0.5
+        shape = (patch, patch, channels, width)
+        self.kernel = nnx.Param(jax.random.uniform(rngs(), shape, jnp.float32, -bound, bound))
+        self.bias = nnx.Param(jnp.zeros(width, jnp.float32)) if bias else None
+
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n rows columns width"]:
+        kernel = self.kernel[...].astype(self.dtype)
+        y = patchify(x.astype(self.dtype), self.patch) @ kernel.reshape(-1, kernel.shape[-1])
+        return y if self.bias is None else y + self.bias[...].astype(self.dtype)

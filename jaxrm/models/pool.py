@@ -1,0 +1,56 @@
+"""Attention as pooling: one query looks at all tokens, and what it gathers stands for the image."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxrm.models.attention import attend, split_heads
+from jaxrm.models.transformer import Mlp, TransformerConfig
+
+
+class QueryPool(nnx.Module):
+    """SigLIP's head: a learned query, then x + mlp(norm(x)) (Zhai et al. 2022, arXiv 2106.04560)."""
+
+    def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
+        self.config = config
+        width = config.width
+        self.query = nnx.Param(width**-0.5 * jax.random.normal(rngs(), (width,), jnp.float32))
+        self.qkv, self.out = _projections(width, width, config.dtype, rngs)
+        self.norm = config.norm()
+        self.mlp = Mlp(config, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "n length width"]) -> Float[Array, "n width"]:
+        query = jnp.broadcast_to(self.query[...].astype(x.dtype), (len(x), x.shape[-1]))
+        x = self.out(_gather(query, x, self.qkv, self.config.heads))
+        return x + self.mlp(self.norm(x).astype(x.dtype))
+
+
+class MeanPool(nnx.Module):
+    """CLIP ResNet's head: the mean of all places asks (Radford et al. 2021, section 2.4)."""
+
+    def __init__(self, places: int, width: int, heads: int, output: int, dtype: str, *, rngs: nnx.Rngs):
+        self.heads = heads
+        std = width**-0.5
+        self.positions = nnx.Param(std * jax.random.normal(rngs(), (places + 1, width), jnp.float32))
+        self.qkv, self.out = _projections(width, output, dtype, rngs)
+
+    def __call__(self, x: Float[Array, "n places width"]) -> Float[Array, "n output"]:
+        x = jnp.concatenate([x.mean(axis=1, keepdims=True), x], axis=1) + self.positions[...].astype(x.dtype)
+        return self.out(_gather(x[:, 0], x, self.qkv, self.heads))
+
+
+def _projections(width: int, output: int, dtype: str, rngs: nnx.Rngs) -> tuple[nnx.LinearGeneral, nnx.Linear]:
+    normal = jax.nn.initializers.normal(width**-0.5)
+    qkv = nnx.LinearGeneral(width, (3, width), kernel_init=normal, dtype=dtype, rngs=rngs)
+    return qkv, nnx.Linear(width, output, kernel_init=normal, dtype=dtype, rngs=rngs)
+
+
+def _gather(query: jax.Array, x: jax.Array, qkv: nnx.LinearGeneral, heads: int) -> jax.Array:
+    """[n, width] asks [n, length, width]; only the query itself is projected as a query."""
+    assert qkv.bias is not None
+    kernel, bias = (a[...].astype(x.dtype) for a in (qkv.kernel, qkv.bias))
+    q = query @ kernel[:, 0] + bias[0]
+    k, v = jnp.moveaxis(jnp.einsum("nlw,wpo->nlpo", x, kernel[:, 1:]) + bias[1:], -2, 0)
+    q, k, v = (split_heads(a, heads) for a in (q[:, None], k, v))
+    return attend(q, k, v).reshape(query.shape)

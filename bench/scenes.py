@@ -69,7 +69,8 @@ def random_pose(m: mujoco.MjModel, rng: np.random.Generator) -> mujoco.MjData:
     """Any model after kinematics: free and mocap bodies shifted and turned, joints bent.
 
     Bodies move up to half a metre from where the model puts them; hinges get up to 1.2 radians,
-    sliders up to 0.3 metres, without regard to limits.
+    sliders up to 0.3 metres, without regard to limits. Mocap bodies, which may carry planes, turn by up
+    to 45 degrees: a plane is seen from its front, for MuJoCo draws its back half transparent.
     """
     data = mujoco.MjData(m)
     for joint in range(m.njnt):
@@ -86,7 +87,7 @@ def random_pose(m: mujoco.MjModel, rng: np.random.Generator) -> mujoco.MjData:
                 data.qpos[start] = rng.uniform(-0.3, 0.3)
     for i in range(m.nmocap):
         data.mocap_pos[i] += rng.uniform(*_SHIFT)
-        data.mocap_quat[i] = _rotation(rng)
+        mujoco.mju_mulQuat(data.mocap_quat[i], data.mocap_quat[i].copy(), _rotation(rng, _TILT))
     mujoco.mj_kinematics(m, data)
     mujoco.mj_comPos(m, data)
     mujoco.mj_camlight(m, data)
@@ -102,6 +103,7 @@ class Stage(NamedTuple):
 
 _MIXED = ("SPHERE", "CAPSULE", "BOX", "ELLIPSOID", "CYLINDER")
 _SHIFT = (-0.5, -0.5, -0.4), (0.5, 0.5, 0.3)  # metres; a torso of 1.3 metres stays above the floor
+_TILT = np.pi / 4
 _ROUND = (3.5, 120, -15, (0, 0, 1)), (4.0, 0, -5, (0, 0, 1)), (2.5, 30, -60, (0, 0, 1))
 
 STAGES = {
@@ -122,7 +124,10 @@ def _own(file: str, assets: dict[str, bytes]) -> mujoco.MjModel:
     return mujoco.MjModel.from_xml_string(xml, assets)
 
 
-def _rotation(rng: np.random.Generator) -> np.ndarray:
-    """A quaternion, uniform over all rotations."""
+def _rotation(rng: np.random.Generator, largest: float | None = None) -> np.ndarray:
+    """A quaternion: uniform over all rotations, or by up to `largest` radians about any axis."""
     quat = rng.normal(size=4)
+    if largest is not None:
+        half = 0.5 * rng.uniform(0, largest)
+        quat = np.array([np.cos(half), *np.sin(half) * quat[1:] / np.linalg.norm(quat[1:])])
     return quat / np.linalg.norm(quat)

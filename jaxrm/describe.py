@@ -14,7 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from jaxrm.flops import count_flops
-from jaxrm.weights import ImageSettings, files, load_clip
+from jaxrm.models import Clip
+from jaxrm.weights import ImageSettings, files, load_clip, load_tower
+from jaxrm.weights.family import Family, read_family
 
 _SHOWN_CAPTIONS = 3
 
@@ -39,31 +41,30 @@ def describe(name: str | os.PathLike) -> list[tuple[str, str]]:
     Loads the checkpoint, so that what is described is also known to load.
     """
     directory = files.find(name)
-    checkpoint = load_clip(directory)
+    family, given = read_family(directory)
+    checkpoint = load_clip(directory) if family.network is Clip else load_tower(directory)
     model, processor = checkpoint.model, checkpoint.processor
+    encode = model.encode_pixels if family.network is Clip else model
     size = processor.images.size
     pixels = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-    embedding = jax.eval_shape(model.encode_pixels, pixels)
+    embedding = jax.eval_shape(encode, pixels)
     return [
         ("directory", str(directory)),
-        ("family", _family(directory, model)),
+        ("family", _family(family, given)),
         ("image", f"{size} x {size} pixels -> {embedding.shape[-1]} numbers"),
         *_config_rows(model.config),
         *_parameter_rows(model),
-        ("FLOPs a frame", _amount(count_flops(model.encode_pixels, pixels)) + " (matrix products only)"),
+        ("FLOPs a frame", _amount(count_flops(encode, pixels)) + " (matrix products only)"),
         *_text_rows(model, processor),
         ("preprocessing", _preprocessing(processor.images)),
         *_word_rows(processor),
     ]
 
 
-def _family(directory: Any, model: Any) -> str:
-    config = next(
-        directory / n for n in ("config.json", "open_clip_config.json") if (directory / n).is_file()
-    )
-    given = files.read_json(config)
+def _family(family: Family, given: dict[str, Any]) -> str:
     names = [given.get("model_type"), *(given.get("architectures") or [])]
-    return f"{type(model).__name__} ({config.name}: {', '.join(str(n) for n in names if n) or 'open_clip'})"
+    said = ", ".join(str(name) for name in names if name)
+    return f"{family.name} ({family.config_file}{': ' + said if said else ''})"
 
 
 def _config_rows(config: Any) -> Iterator[tuple[str, str]]:
@@ -77,7 +78,8 @@ def _config_rows(config: Any) -> Iterator[tuple[str, str]]:
 
 def _split(config: Any) -> tuple[str, list[tuple[str, Any]]]:
     values = [(field.name, getattr(config, field.name)) for field in dataclasses.fields(config)]
-    own = ", ".join(f"{name} {_short(v)}" for name, v in values if not dataclasses.is_dataclass(v))
+    shown = [(name, value) for name, value in values if not dataclasses.is_dataclass(value)]
+    own = ", ".join(f"{name} {_short(v)}" for name, v in shown if v is not None and v is not False)
     return own, [(name, value) for name, value in values if dataclasses.is_dataclass(value)]
 
 

@@ -7,7 +7,7 @@ from flax import nnx
 
 import jaxrm
 from jaxrm.flops import count_flops
-from jaxrm.models import Transformer, TransformerConfig
+from jaxrm.models import Clip, Transformer, TransformerConfig, variants
 
 GOLDEN = "tests/golden/clip-quick-gelu"
 
@@ -78,3 +78,25 @@ def test_a_tower_of_one_layer_agrees_with_xla_but_for_elementwise_work():
     tower = jax.eval_shape(lambda: Transformer(config, rngs=nnx.Rngs(0)))
     ours, theirs = count_flops(tower, shape(2, 50, 128)), xla(lambda t, x: t(x), tower, shape(2, 50, 128))
     assert ours < theirs < 1.05 * ours
+
+
+# Image and text GFLOPs at batch 1, from open_clip's docs/model_profile.csv.
+PUBLISHED = {
+    "ViT-B-32": (8.82, 5.96),
+    "ViT-B-16": (35.13, 5.96),
+    "ViT-L-14": (162.03, 13.3),
+    "ViT-L-14-336": (381.92, 13.3),
+    "ViT-H-14": (334.59, 47.09),
+    "ViT-g-14": (534.06, 47.09),
+    "ViT-bigG-14": (967.5, 97.86),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_full_size_towers_as_published(name):
+    config = variants.CLIP[name]
+    model, size = Clip.abstract(config), config.vision.image_size
+    tokens = jax.ShapeDtypeStruct((1, config.text.context), jnp.int32)
+    image = count_flops(lambda m, x: m.encode_pixels(x), model, shape(1, size, size, 3))
+    text = count_flops(lambda m, x: m.encode_tokens(x), model, tokens)
+    assert (image / 1e9, text / 1e9) == pytest.approx(PUBLISHED[name], abs=0.006)

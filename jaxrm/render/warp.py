@@ -3,7 +3,8 @@
 It needs an NVIDIA GPU, or a CPU for tests; nothing can be differentiated through it. Physics may be
 MJX's own (`impl='jax'`): only the poses in a `View` are handed over, within the same compiled
 program. What it draws otherwise than MuJoCo's classic renderer: no haze, no filter on
-textures, cube textures laid on in another way, lights summed before they are clamped.
+textures, cube textures laid on in another way, lights summed before they are clamped, point lights that
+fade from their axis.
 
 The number of worlds is part of a compiled program and of the renderer's buffers: `vmap`, also
 nested, draws all worlds in one launch; `lax.map` draws them one after the other. Buffers are kept

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mujoco import mjx
 
-from bench.scenes import random_pose
+from bench.scenes import STAGES, random_pose
 from jaxrm.render import Camera, Scene, View, render_all, warp
 
 SIZE = 64
@@ -30,17 +30,21 @@ CAMERAS = [Camera.free(3, 90, -20, (0, 0, 1)), "track", Camera.free(2.5, 200, -5
 
 
 @needs_warp
-def test_frames_agree_with_the_ray_caster(body: mujoco.MjModel, scene: Scene, source: warp.Source):
-    views = views_of(body, scene, CAMERAS)
+@pytest.mark.parametrize("stage, off", [("humanoid", 0.03), ("primitives", 0.08)])
+def test_frames_agree_with_the_ray_caster(stage: str, off: float):
+    # Warp lets point lights (cutoff 180) fade from an axis, which MuJoCo does not: hence primitives' bound
+    model = STAGES[stage].model()
+    scene, source = Scene.from_mujoco(model), warp.Source(model)
+    views = views_of(model, scene, [CAMERAS[0], CAMERAS[2]])
     ours = jax.vmap(lambda v: render_all(scene, v, SIZE, SIZE, shadows=False))(views)
     theirs = jax.jit(jax.vmap(lambda v: warp.draw_all(source, v, SIZE, SIZE, shadows=False)))(views)
-    assert theirs.rgb.shape == (3, SIZE, SIZE, 3) and theirs.rgb.dtype == jnp.uint8
+    assert theirs.rgb.shape == (2, SIZE, SIZE, 3) and theirs.rgb.dtype == jnp.uint8
     same = np.asarray(ours.segmentation == theirs.segmentation)
     assert same.mean() > 0.99
     depth = np.abs(ours.depth - theirs.depth) / ours.depth
     assert np.quantile(depth[same], 0.99) < 1e-3
     on_body = same & np.asarray(ours.segmentation > 0)  # the floor's checkers are filtered by one of the two
-    assert np.abs(ours.rgb.astype(float) - theirs.rgb)[on_body].mean() / 255 < 0.03
+    assert np.abs(ours.rgb.astype(float) - theirs.rgb)[on_body].mean() / 255 < off
 
 
 @needs_warp

@@ -30,9 +30,10 @@ class InspectConfig:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs a program; a mistake of the caller's is told on stderr, without a traceback; exit status 2.
+    """Runs a program. A mistake of the caller's is told on stderr, without a traceback: exit status 2.
 
-    With JAXRM_TRACEBACK set the error is raised instead.
+    What nobody foresaw, a checkpoint garbled in a new way or a fault of ours, is told in one line too: exit
+    status 1. With JAXRM_TRACEBACK set errors are raised instead.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -47,12 +48,14 @@ def main(arguments: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _note
             _PROGRAMS[name](rest)
-    except (ValueError, OSError) as error:
-        if os.environ.get("JAXRM_TRACEBACK"):
-            raise
-        return _complain(str(error))
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if os.environ.get("JAXRM_TRACEBACK"):
+            raise
+        if isinstance(error, (ValueError, OSError)):
+            return _complain(str(error))
+        return _complain(f"{type(error).__name__}: {error} (JAXRM_TRACEBACK=1 shows where)", 1)
     return 0
 
 
@@ -82,9 +85,9 @@ def _note(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"note: {message}", file=sys.stderr)
 
 
-def _complain(message: str) -> int:
+def _complain(message: str, status: int = 2) -> int:
     print(f"error: {message}", file=sys.stderr)
-    return 2
+    return status
 
 
 _PROGRAMS: dict[str, Callable[[list[str]], None]] = {"score": _score, "inspect": _inspect}

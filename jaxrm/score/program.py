@@ -7,6 +7,7 @@ from contextlib import closing
 from itertools import chain
 from pathlib import Path
 
+import jax
 import numpy as np
 import tyro
 from rich.console import Console
@@ -158,6 +159,11 @@ def _run(config: ScoreConfig, source: Source, scorer: Scorer, folder: Path, cons
                 progress.update(task, total=table.rows)
         except (ValueError, OSError) as error:
             raise ValueError(f"{error} ({_kept(table, folder)})") from error
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            why = f"the device has no memory for {batch} frames at once: lower --batch"
+            raise ValueError(f"{why} ({_kept(table, folder)})") from error
         except KeyboardInterrupt:
             console.print(f"stopped; {_kept(table, folder)}", highlight=False, markup=False)
             raise

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -190,6 +191,27 @@ def test_a_checkpoint_without_tokeniser_is_told(capsys, video):
     (copy / "training_words.json").unlink()
     code, _, err = run(capsys, "score", video, PROMPTS[0], "--model", copy)
     assert code == 2 and "has no tokenizer.json" in err and "Traceback" not in err
+
+
+def test_a_batch_that_is_too_large_for_the_device_is_told(capsys, video, monkeypatch):
+    def full(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
+
+    monkeypatch.setattr(Scorer, "stream", full)
+    code, _, err = run(capsys, "score", video, PROMPTS[0], *SMALL)
+    assert code == 2 and "no memory for 4 frames at once: lower --batch" in err
+
+
+def test_what_nobody_foresaw_is_one_line_unless_the_trace_is_asked_for(capsys, video, monkeypatch):
+    def broken(*_):
+        raise TypeError("odd")
+
+    monkeypatch.setattr(Scorer, "stream", broken)
+    code, _, err = run(capsys, "score", video, PROMPTS[0], *SMALL)
+    assert code == 1 and "error: TypeError: odd (JAXRM_TRACEBACK=1 shows where)" in err
+    monkeypatch.setenv("JAXRM_TRACEBACK", "1")
+    with pytest.raises(TypeError):
+        run(capsys, "score", video, PROMPTS[0], *SMALL, "--overwrite")
 
 
 def test_help_shows_the_defaults(capsys):

@@ -225,3 +225,17 @@ def test_a_checkpoint_with_garbled_weights_is_refused_by_load_clip(tmp_path):
     with pytest.raises(WeightsError, match=r"not a sound safetensors file.*fetch it again"):
         jaxrm.load_clip(copy)
     assert load_file(GOLDEN / "clip-quick-gelu" / files.SINGLE)
+
+
+@given(at=st.floats(0, 1), put=BYTES, cut=st.integers(0, 12))
+@settings(max_examples=25, deadline=None)
+def test_fuzz_a_whole_checkpoint_loads_or_is_refused(tmp_path_factory, at, put, cut):
+    copy = tmp_path_factory.getbasetemp() / "fuzzed"
+    shutil.copytree(GOLDEN / "clip-quick-gelu", copy, dirs_exist_ok=True)
+    content = (copy / files.SINGLE).read_bytes()
+    start = int(at * (8 + int.from_bytes(content[:8], "little")))
+    (copy / files.SINGLE).write_bytes(content[:start] + put + content[start + cut :])
+    try:
+        jaxrm.load_clip(copy)
+    except WeightsError as error:
+        assert str(copy) in str(error) or "do not fit the model" in str(error)

@@ -23,17 +23,18 @@ def bumpy_torus_obj(around: int = 32, across: int = 16, radius: float = 0.3, thi
 
 
 def die_obj(half: float = 0.25) -> bytes:
-    """A die as a Wavefront OBJ file: a cube whose six sides show six different parts of a picture."""
+    """A die as a Wavefront OBJ file: a cube whose six flat sides show six different parts of a picture."""
     corners = [(x, y, z) for z in (-half, half) for y in (-half, half) for x in (-half, half)]
     sides = [(1, 3, 4, 2), (5, 6, 8, 7), (1, 2, 6, 5), (4, 3, 7, 8), (2, 4, 8, 6), (3, 1, 5, 7)]
-    lines = [f"v {x} {y} {z}" for x, y, z in corners]
+    normals = [(0, 0, -1), (0, 0, 1), (0, -1, 0), (0, 1, 0), (1, 0, 0), (-1, 0, 0)]
+    lines = [f"v {x} {y} {z}" for x, y, z in corners] + [f"vn {x} {y} {z}" for x, y, z in normals]
     for side in range(6):
         left, low = (side % 3) / 3, (side // 3) / 2
         for u, v in ((0, 0), (1, 0), (1, 1), (0, 1)):
             lines.append(f"vt {left + u / 3:.6f} {low + v / 2:.6f}")
     for side, (a, b, c, d) in enumerate(sides):
-        t = 4 * side + 1
-        lines += [f"f {a}/{t} {b}/{t + 1} {c}/{t + 2}", f"f {a}/{t} {c}/{t + 2} {d}/{t + 3}"]
+        a, b, c, d = (f"{v}/{4 * side + k}/{side + 1}" for k, v in enumerate((a, b, c, d), start=1))
+        lines += [f"f {a} {b} {c}", f"f {a} {c} {d}"]
     return "\n".join(lines).encode()
 
 

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -49,25 +50,41 @@ def _seek(image: Image.Image, index: int, path: Path) -> np.ndarray:
 
 
 def open_video(path: Path) -> Source:
-    """A video at the constant rate that ffmpeg plays it with; a frame's time is its number by that rate.
+    """A video at a constant rate, its mean one; a frame's time is its number by that rate.
+
+    Where frames come at uneven times, as from phones and screen recorders, ffmpeg repeats and drops some.
 
     Raises:
       ValueError: ffmpeg finds no video in it.
     """
     # It warns of videos that were filmed upright, which ffmpeg turns as it should.
     logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)
-    stream = imageio_ffmpeg.read_frames(str(path.resolve()))
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)  # it execs at once
-            meta: dict[str, Any] = next(stream)  # type: ignore[assignment]
+        stream, meta = _start(path)
+        stream.close()
+        rate, seconds = _exact(float(meta.get("fps") or 0)), float(meta.get("duration") or 0)
+        if rate <= 0:
+            raise ValueError(f"{path} has no video frames: ffmpeg finds no frame rate")
+        # Left to itself ffmpeg takes a rate that is not the one it reports, where that is uneven.
+        stream, meta = _start(path, "-r", str(rate))
     except (OSError, RuntimeError, StopIteration) as error:
         raise ValueError(f"{path} is not a video that can be read: {_reason(error)}") from error
-    rate, seconds = float(meta.get("fps") or 0), float(meta.get("duration") or 0)
-    if rate <= 0:
-        stream.close()
-        raise ValueError(f"{path} has no video frames: ffmpeg finds no frame rate")
-    return Source(_read_video(path, stream, meta["size"], rate), round(rate * seconds) or None, timed=True)
+    count = round(rate * Fraction(seconds)) or None
+    return Source(_read_video(path, stream, meta["size"], float(rate)), count, timed=True)
+
+
+def _start(path: Path, *parameters: str) -> tuple[Any, dict[str, Any]]:
+    """ffmpeg's stream of frames and what it says of the video."""
+    stream: Any = imageio_ffmpeg.read_frames(str(path.resolve()), output_params=list(parameters))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)  # it execs at once
+        return stream, next(stream)
+
+
+def _exact(rate: float) -> Fraction:
+    """ffmpeg prints two digits: 29.97 stands for 30000/1001."""
+    broadcast = Fraction(round(rate * 1.001) * 1000, 1001)
+    return broadcast if rate % 1 and abs(broadcast - Fraction(rate)) < 0.01 else Fraction(f"{rate:.2f}")
 
 
 def _read_video(path: Path, stream: Any, size: tuple[int, int], rate: float) -> Iterator[Frame]:

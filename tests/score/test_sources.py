@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from fractions import Fraction
 
 import imageio_ffmpeg
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from jaxrm.score.films import _exact
 from jaxrm.score.sources import open_source
 
 from .conftest import moving, write_folder, write_gif, write_video
@@ -53,6 +55,22 @@ def test_a_video(video):
     np.testing.assert_allclose([frame.time for frame in frames], np.arange(23) / 10)
     difference = np.abs(np.stack([f.pixels for f in frames]).astype(int) - moving(23)).mean()
     assert difference < 4  # what H.264 loses; another frame's square would be far above
+
+
+def test_a_video_of_uneven_times_keeps_the_time(tmp_path):
+    """A second at 30 frames a second, then one at 10."""
+    path = tmp_path / "uneven.mp4"
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "quiet", "-f", "lavfi", "-i"]
+    make = [*ffmpeg, "testsrc=r=30:d=2:s=64x48", "-vf", "select=lt(t\\,1)+not(mod(n\\,3))"]
+    subprocess.run([*make, "-fps_mode", "vfr", str(path)], check=True)
+    assert read(path)[1][-1].time == pytest.approx(1.95, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [(29.97, "30000/1001"), (23.98, "24000/1001"), (25.0, "25"), (12.5, "25/2")]
+)
+def test_the_rate_that_ffmpeg_rounds(said, meant):
+    assert _exact(said) == Fraction(meant)
 
 
 def test_a_video_filmed_upright_stands_upright(video, tmp_path):

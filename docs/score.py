@@ -53,7 +53,7 @@ def main(out: str) -> int:
     env = envs.make("humanoid/kneeling")
     frames = draw_poses(env, jax.vmap(env.pose_at)(path(Sampler(env))), SIZE)
     with tempfile.TemporaryDirectory() as folder:
-        film = Path(folder, "film.mp4")
+        film = Path(folder, "kneel-then-sit.mp4")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)  # ffmpeg execs
             imageio.imwrite(film, np.asarray(frames), fps=FRAMES_PER_SECOND, codec="libx264", quality=9)

@@ -1,7 +1,6 @@
 """What a checkpoint is, in words and numbers. `jaxrm inspect` prints it."""
 
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Iterator
@@ -54,7 +53,7 @@ def describe(name: str | os.PathLike) -> list[tuple[str, str]]:
         ("image", f"{size} x {size} pixels -> {embedding.shape[-1]} numbers"),
         *_config_rows(model.config),
         *_parameter_rows(model),
-        ("FLOPs a frame", _amount(count_flops(encode, pixels)) + " (matrix products only)"),
+        ("FLOPs a frame", _amount(count_flops(encode, pixels)) + " (matrix products and convolutions)"),
         *_text_rows(model, processor),
         ("preprocessing", _preprocessing(processor.images)),
         *_word_rows(processor),
@@ -110,7 +109,7 @@ def _text_rows(model: Any, processor: Any) -> Iterator[tuple[str, str]]:
     except FileNotFoundError:
         yield "tokeniser", "none: it embeds images only"
         return
-    kind = json.loads(tokenizer.to_str())["model"].get("type", "unknown")
+    kind = type(tokenizer.model).__name__
     yield (
         "tokeniser",
         f"{kind}, {tokenizer.get_vocab_size():,} entries, context of {processor.context} tokens",

@@ -114,6 +114,7 @@ class ClipReward:
         sentences = goals if baseline is None else [*goals, baseline]
         if not allow_unknown_words:
             clip.processor.check_words(sentences)
+        clip.processor.check_length(sentences)
         vectors = clip.embed_texts(sentences)
         mean = vectors[: len(goals)].mean(axis=0)
         if jnp.linalg.norm(mean) < _SAME:

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxrm.weights.files import write_bytes, write_json
 from jaxrm.weights.preprocess import ImageSettings, format_settings
-from jaxrm.weights.tokens import TOKENIZER, TRAINING_WORDS, TextProcessor, TrainingWords
+from jaxrm.weights.tokens import SENTENCEPIECE, TOKENIZER, TRAINING_WORDS, TextProcessor, TrainingWords
 
 PREPROCESSOR = "preprocessor_config.json"
 _CARRIED = (
@@ -17,8 +17,6 @@ _CARRIED = (
     "vocab.json",
     "merges.txt",
     "added_tokens.json",
-    "spiece.model",
-    "tokenizer.model",
 )
 
 
@@ -55,6 +53,10 @@ class Processor:
             raise ValueError("this is an image tower alone: it reads no texts")
         return self.texts
 
+    def check_length(self, texts: Sequence[str]) -> None:
+        """Raise a ValueError if a text is longer than the context, so that `tokenize` would cut it."""
+        self._reader().check_length(texts)
+
     def check_words(self, texts: Sequence[str]) -> None:
         """Raise `UnknownWordsError`, a ValueError, if a word was not in training, where that is known."""
         if self.training_words is not None:
@@ -71,6 +73,6 @@ class Processor:
         if not isinstance(source, Path):
             write_bytes(directory / TOKENIZER, source.to_str(pretty=True).encode())
             return
-        for name in (TOKENIZER, *_CARRIED):
+        for name in (TOKENIZER, *SENTENCEPIECE, *_CARRIED):
             if (source / name).is_file() and source.resolve() != directory.resolve():
                 write_bytes(directory / name, (source / name).read_bytes())

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +13,12 @@ from tokenizers import Tokenizer
 
 from jaxrm.models import TextConfig
 from jaxrm.models.text import LEGACY_EOS
+from jaxrm.weights import sentencepiece, siglip_text
 from jaxrm.weights.files import read_json
 
 TOKENIZER, TRAINING_WORDS = "tokenizer.json", "training_words.json"
+SENTENCEPIECE = ("spiece.model", "tokenizer.model")
+_SHOWN = 40  # characters of a text in a warning
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")  # of any script: what is not seen cannot be refused
 
 
@@ -74,10 +78,17 @@ def read_training_words(directory: Path) -> TrainingWords | None:
 
 
 class TextProcessor:
-    """A tokeniser, read from `source` when first needed, that ends and pads texts with the end-of-text id."""
+    """A tokeniser, read from `source` when first needed, that fills rows of the model's context.
+
+    Against open_clip's own tokeniser, Hugging Face's tokenizer.json of CLIP, which this uses, differs in what
+    it cleans: open_clip repairs broken unicode and straightens quotes (ftfy), replaces HTML entities, and
+    leaves composed characters alone, which tokenizer.json composes (NFC). On texts without such, both give
+    the same ids.
+    """
 
     def __init__(self, source: Path | Tokenizer, config: TextConfig):
-        """`source`: a directory with tokenizer.json, or a tokeniser; `config`: the tower that reads."""
+        """`source`: a directory with tokenizer.json or a sentencepiece model, or a tokeniser; `config`: the
+        tower that reads."""
         self.source = source
         self.config = config
 
@@ -86,58 +97,88 @@ class TextProcessor:
         """The tokeniser itself.
 
         Raises:
-          FileNotFoundError: the checkpoint has no tokenizer.json.
+          FileNotFoundError: the checkpoint has no tokenizer.json and no sentencepiece model.
         """
         if isinstance(self.source, Tokenizer):
             return self.source
-        path = self.source / TOKENIZER
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{self.source} has no {TOKENIZER}, so it embeds images but no texts. From vocab.json and "
-                'merges.txt transformers makes one: python -c "from transformers import AutoTokenizer as T; '
-                f"T.from_pretrained('{self.source}').save_pretrained('{self.source}')\""
-            )
-        tokenizer = Tokenizer.from_file(str(path))
-        tokenizer.no_padding()  # ours are rows of the model's context, and
-        tokenizer.no_truncation()  # a text that does not fit is an error
-        return tokenizer
+        if (self.source / TOKENIZER).is_file():
+            tokenizer = Tokenizer.from_file(str(self.source / TOKENIZER))
+            tokenizer.no_padding()  # ours are rows of the model's context, and
+            tokenizer.no_truncation()  # a text that is cut is told of
+            return tokenizer
+        for name in SENTENCEPIECE:
+            if (self.source / name).is_file():
+                return sentencepiece.read(self.source / name)
+        raise FileNotFoundError(
+            f"{self.source} has no {TOKENIZER}, so it embeds images but no texts. From vocab.json and "
+            'merges.txt transformers makes one: python -c "from transformers import AutoTokenizer as T; '
+            f"T.from_pretrained('{self.source}').save_pretrained('{self.source}')\""
+        )
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        """Sentences -> int32 [n, context].
+        """Sentences -> int32 [n, context]. A text that is too long is cut, with a warning, and keeps its end.
 
         Raises:
           TypeError: one string instead of several.
-          ValueError: no sentence, an empty one, or one longer than the context.
+          ValueError: no sentence, or a tokeniser of another model.
         """
-        check_texts(texts)
+        check_texts(texts, allow_empty=True)
         rows = np.zeros((len(texts), self.config.context), np.int32)
         for row, text in zip(rows, texts, strict=True):
-            ids = self.tokenizer.encode(text).ids
-            self._check(ids, text)
-            # The text's own last id pads, so the first end-of-text stays where it is.
-            row[:] = ids[-1]
+            ids, pad = self._encode(text)
+            ids = self._cut(ids, text)
+            row[:] = pad
             row[: len(ids)] = ids
         return rows
 
-    def _check(self, ids: list[int], text: str) -> None:
-        context, vocabulary, eos = self.config.context, self.config.vocabulary, self.config.eos_token_id
-        if len(ids) > context:
-            raise ValueError(f"{len(ids)} tokens, and the model takes {context} at most: {text!r}")
-        if max(ids) >= vocabulary:
+    def check_length(self, texts: Sequence[str]) -> None:
+        """Raise a ValueError for a text that would be cut."""
+        for text in texts:
+            length = len(self._encode(text)[0])
+            if length > self.config.context:
+                raise ValueError(
+                    f"{length} tokens, and the model takes {self.config.context} at most: {text!r}"
+                )
+
+    def _cut(self, ids: list[int], text: str) -> list[int]:
+        context = self.config.context
+        if len(ids) <= context:
+            return ids
+        start = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        message = f"{len(ids)} tokens, and the model takes {context}: the rest is cut off {start!r}"
+        warnings.warn(message, stacklevel=4)
+        return [*ids[: context - 1], ids[-1]]
+
+    def _encode(self, text: str) -> tuple[list[int], int]:
+        """Ids with their end, and the id that fills the row behind it."""
+        if self.config.pool == "last":
+            words = siglip_text.clean(text, self.tokenizer)
+            end, pad = siglip_text.ends(self.tokenizer)
+            ids = [*self.tokenizer.encode(words, add_special_tokens=False).ids, end]
+        else:
+            ids = self.tokenizer.encode(text).ids
+            pad = ids[-1] if ids else 0  # behind the end no id has an influence
+            self._check_end(ids, text)
+        if max(ids) >= self.config.vocabulary:
             raise ValueError(
-                f"the tokeniser gives id {max(ids)}, but the model's vocabulary ends at {vocabulary - 1}"
+                f"the tokeniser gives id {max(ids)}, but the model's vocabulary ends at "
+                f"{self.config.vocabulary - 1}"
             )
-        end = max(ids) if eos == LEGACY_EOS else eos
-        # The model is read at the first end-of-text: elsewhere it would be blind to the rest.
+        return ids, pad
+
+    def _check_end(self, ids: list[int], text: str) -> None:
+        """The model is read at the first end-of-text: elsewhere it would be blind to the rest."""
+        eos = self.config.eos_token_id
+        end = max(ids, default=-1) if eos == LEGACY_EOS else eos
         if end not in ids or ids.index(end) != len(ids) - 1:
             raise ValueError(f"tokens {ids} of {text!r} do not end with their only end-of-text id, {end}")
 
 
-def check_texts(texts: Sequence[str]) -> None:
-    """Raise unless this is a sequence of non-empty sentences."""
+def check_texts(texts: Sequence[str], *, allow_empty: bool = False) -> None:
+    """Raise unless this is a sequence of sentences, not empty ones unless allowed."""
     if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
         raise TypeError(f"wanted a list of sentences, got {texts!r}")
     if not len(texts):
         raise ValueError("no sentence given")
-    if any(not text.strip() for text in texts):
+    if not allow_empty and any(not text.strip() for text in texts):
         raise ValueError(f"a sentence is empty: {list(texts)!r}")

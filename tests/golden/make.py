@@ -1,19 +1,33 @@
 """Make the golden checkpoints of this folder with torch and transformers (extra `parity`).
 
-    python tests/golden/make.py
+    PYTHONPATH=. python tests/golden/make.py [NAME ...]
 
-Each directory is a tiny random `CLIPModel` with `expected.npz`: inputs, and torch's outputs in float64.
+Each directory is a tiny random network with `expected.npz`: inputs, and torch's outputs in float64.
 """
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, PreTrainedTokenizerFast
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessorPil,
+    CLIPModel,
+    ConvNextConfig,
+    ConvNextModel,
+    Dinov2WithRegistersConfig,
+    Dinov2WithRegistersModel,
+    PreTrainedTokenizerFast,
+    SiglipConfig,
+    SiglipModel,
+)
+
+from tests.weights import clip_resnet
 
 HERE = Path(__file__).parent
 CAPTIONS = [
@@ -137,7 +151,85 @@ def tanh_legacy() -> None:
     write_expected(directory, made, tokens(5, 8, 32, 31, seed=5))
 
 
+def noisy(made, seed: int):
+    """Biases, norms and scales away from their trivial start."""
+    torch.manual_seed(seed)
+    for parameter in made.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return made.eval()
+
+
+def siglip() -> None:
+    """A text tower of another width than the common space, and one layer each."""
+    directory = fresh("siglip")
+    one = {"num_hidden_layers": 1}
+    words = {"vocab_size": 20, "max_position_embeddings": 6}
+    vision = blocks(12, 2, 18, "gelu_pytorch_tanh", 1e-6) | {"image_size": 11, "patch_size": 5} | one
+    text = blocks(8, 2, 14, "gelu_pytorch_tanh", 1e-6) | words | one
+    text |= {"projection_size": 12, "bos_token_id": 0, "eos_token_id": 1}
+    made = noisy(SiglipModel(SiglipConfig(vision_config=vision, text_config=text)), 0)
+    made.save_pretrained(directory)
+    ids = np.random.default_rng(1).integers(0, 20, (3, 6)).astype(np.int32)
+    write_expected(directory, made, ids)
+
+
+def clip_rn() -> None:
+    """A CLIP ResNet in open_clip's format: stages with one block and with more, counters of batches."""
+    directory = fresh("clip-rn")
+    text = {"context_length": 6, "vocab_size": 20, "width": 8, "heads": 2, "layers": 1}
+    layers, size, width = (1, 2, 1, 1), 32, 2
+    tensors = clip_resnet.random_tensors(clip_resnet.shapes(layers, width, size, 6, text))
+    save_file(tensors, directory / "open_clip_model.safetensors", metadata={"format": "pt"})
+    vision = {"image_size": size, "layers": layers, "width": width, "patch_size": None}
+    config = {"embed_dim": 6, "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}
+    prepare = {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28], "interpolation": "bicubic"}
+    written = {"model_cfg": config, "preprocess_cfg": prepare | {"resize_mode": "shortest"}}
+    (directory / "open_clip_config.json").write_text(json.dumps(written, indent=2))
+    double = {name: t.double() if t.is_floating_point() else t for name, t in tensors.items()}
+    pixels = np.random.default_rng(7).normal(size=(2, size, size, 3))
+    ids = np.random.default_rng(1).integers(0, 20, (3, 6)).astype(np.int32)
+    image = clip_resnet.image_features(double, torch.tensor(pixels).permute(0, 3, 1, 2))
+    words = clip_resnet.text_features(double, torch.tensor(ids, dtype=torch.long), 2, quick=True)
+    np.savez_compressed(directory / "expected.npz", pixels=pixels, tokens=ids, image=image, text=words)
+
+
+def write_tower(directory: Path, made, *sizes: tuple[int, int]) -> None:
+    """expected.npz of an image tower: pixels, pooled output and features for each size of image."""
+    made.save_pretrained(directory)
+    double, arrays = made.double(), {}
+    for number, (height, width) in enumerate(sizes):
+        pixels = np.random.default_rng(7).normal(size=(2, height, width, 3))
+        with torch.no_grad():
+            seen = double(torch.tensor(pixels).permute(0, 3, 1, 2))
+        arrays |= {f"pixels{number}": pixels, f"pooled{number}": seen.pooler_output.numpy()}
+    np.savez_compressed(directory / "expected.npz", **arrays)
+
+
+def dinov2() -> None:
+    """Registers, a gated perceptron, layer scale; at another size too."""
+    fields = {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "mlp_ratio": 2}
+    fields |= {"image_size": 15, "patch_size": 5, "use_swiglu_ffn": True, "num_register_tokens": 2}
+    made = noisy(Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**fields)), 0)
+    write_tower(fresh("dinov2"), made, (15, 15), (10, 26))
+
+
+def convnext() -> None:
+    """Two stages, at two sizes."""
+    fields = {"hidden_sizes": [4, 8], "depths": [1, 2], "num_stages": 2, "layer_scale_init_value": 0.5}
+    made = noisy(ConvNextModel(ConvNextConfig(image_size=16, **fields)), 0)
+    write_tower(fresh("convnext"), made, (16, 16), (9, 20))
+
+
+MAKERS = {
+    "clip-quick-gelu": quick_gelu,
+    "clip-gelu-odd": gelu_odd,
+    "clip-tanh-legacy": tanh_legacy,
+    "siglip": siglip,
+    "clip-rn": clip_rn,
+    "dinov2": dinov2,
+    "convnext": convnext,
+}
+
 if __name__ == "__main__":
-    quick_gelu()
-    gelu_odd()
-    tanh_legacy()
+    for name in sys.argv[1:] or MAKERS:
+        MAKERS[name]()

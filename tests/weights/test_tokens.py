@@ -36,14 +36,26 @@ def test_the_tokeniser_is_read_when_first_needed(tmp_path, processor):
         ("a humanoid robot", TypeError, "list of sentences"),
         ([1], TypeError, "list of sentences"),
         ([], ValueError, "no sentence"),
-        (["a robot", " "], ValueError, "empty"),
-        (["a robot " * 12], ValueError, "tokens, and the model takes 16 at most: 'a robot"),
         (["a robot <|endoftext|> kneeling"], ValueError, "only end-of-text"),
     ],
 )
 def test_texts_of_another_kind_are_refused(texts, error, message, processor):
     with pytest.raises(error, match=message):
         processor.tokenize(texts)
+
+
+def test_a_long_text_is_cut_and_keeps_its_end(processor):
+    with pytest.warns(UserWarning, match="26 tokens, and the model takes 16: the rest is cut off 'a robot a"):
+        long = processor.tokenize(["a robot " * 12])[0]
+    whole = processor.tokenizer.encode("a robot " * 12).ids
+    assert long.tolist() == [*whole[:15], whole[-1]]
+
+
+def test_an_empty_text_is_its_ends_but_nothing_to_embed(processor):
+    bos, eos = (processor.tokenizer.token_to_id(name) for name in ("<|startoftext|>", "<|endoftext|>"))
+    assert processor.tokenize([""])[0].tolist() == [bos] + 15 * [eos]
+    with pytest.raises(ValueError, match="a sentence is empty"):
+        load_clip(WHOLE).embed_texts(["a robot", " "])
 
 
 def test_a_tokeniser_of_another_model_is_refused(processor):

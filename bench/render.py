@@ -37,6 +37,7 @@ from bench.peers import Peer
 from bench.scenes import humanoid, random_pose
 from bench.timing import Rate, matmul_flops, rate
 from jaxrm.render import Scene, View, render, warp
+from jaxrm.render.source import Source
 
 SIZES = (64, 128, 224)
 EYE = (3.5, 120, -15, (0, 0, 1))
@@ -101,7 +102,7 @@ def _measure(stage: Stage, size: int, shadows: bool, limit: Rate, seconds: float
     theirs = _mujoco(stage, size, shadows, seconds)
     row = {"size": size, "shadows": shadows, "ours": ours, "mujoco": theirs}
     if warp.why_not() is None:
-        source = warp.Source(stage.model)
+        source = Source(stage.model)
         row["warp"] = _best(lambda view: warp.draw(source, view, size, size, shadows), stage, size, seconds)
     for peer in ("mujoco", "warp"):
         if row.get(peer):

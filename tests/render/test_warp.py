@@ -10,14 +10,15 @@ from mujoco import mjx
 
 from bench.scenes import STAGES, random_pose
 from jaxrm.render import Camera, Scene, View, render_all, warp
+from jaxrm.render.source import Source
 
 SIZE = 64
 needs_warp = pytest.mark.skipif(warp.why_not() is not None, reason=str(warp.why_not()))
 
 
 @pytest.fixture(scope="module")
-def source(body: mujoco.MjModel) -> warp.Source:
-    return warp.Source(body)
+def source(body: mujoco.MjModel) -> Source:
+    return Source(body)
 
 
 def views_of(body: mujoco.MjModel, scene: Scene, cameras: list[Camera | str]) -> View:
@@ -34,7 +35,7 @@ CAMERAS = [Camera.free(3, 90, -20, (0, 0, 1)), "track", Camera.free(2.5, 200, -5
 def test_frames_agree_with_the_ray_caster(stage: str, off: float):
     # Warp lets point lights (cutoff 180) fade from an axis, which MuJoCo does not: hence primitives' bound
     model = STAGES[stage].model()
-    scene, source = Scene.from_mujoco(model), warp.Source(model)
+    scene, source = Scene.from_mujoco(model), Source(model)
     views = views_of(model, scene, [CAMERAS[0], CAMERAS[2]])
     ours = jax.vmap(lambda v: render_all(scene, v, SIZE, SIZE, shadows=False))(views)
     theirs = jax.jit(jax.vmap(lambda v: warp.draw_all(source, v, SIZE, SIZE, shadows=False)))(views)
@@ -48,7 +49,7 @@ def test_frames_agree_with_the_ray_caster(stage: str, off: float):
 
 
 @needs_warp
-def test_one_by_one_in_a_batch_and_in_nested_batches(body: mujoco.MjModel, scene: Scene, source: warp.Source):
+def test_one_by_one_in_a_batch_and_in_nested_batches(body: mujoco.MjModel, scene: Scene, source: Source):
     views = views_of(body, scene, [CAMERAS[0]] * 4)
 
     def one(view: View) -> jax.Array:
@@ -63,7 +64,7 @@ def test_one_by_one_in_a_batch_and_in_nested_batches(body: mujoco.MjModel, scene
 
 
 @needs_warp
-def test_follows_physics_in_jax_within_one_program(body: mujoco.MjModel, scene: Scene, source: warp.Source):
+def test_follows_physics_in_jax_within_one_program(body: mujoco.MjModel, scene: Scene, source: Source):
     mx = mjx.put_model(body, impl="jax")
 
     @jax.jit
@@ -78,7 +79,7 @@ def test_follows_physics_in_jax_within_one_program(body: mujoco.MjModel, scene: 
 
 
 @needs_warp
-def test_looks_differ_between_worlds(body: mujoco.MjModel, scene: Scene, source: warp.Source):
+def test_looks_differ_between_worlds(body: mujoco.MjModel, scene: Scene, source: Source):
     view = jax.tree.map(lambda leaf: leaf[0], views_of(body, scene, CAMERAS[:1]))
     looks = warp.Looks.of(scene)
     plain = warp.draw(source, view, SIZE, SIZE)
@@ -95,7 +96,7 @@ def test_looks_differ_between_worlds(body: mujoco.MjModel, scene: Scene, source:
 
 
 @needs_warp
-def test_shadows_samples_and_broken_poses(body: mujoco.MjModel, scene: Scene, source: warp.Source):
+def test_shadows_samples_and_broken_poses(body: mujoco.MjModel, scene: Scene, source: Source):
     views = views_of(body, scene, [CAMERAS[2]] * 2)
     view = jax.tree.map(lambda leaf: leaf[0], views)
     dark, lit = (warp.draw(source, view, SIZE, SIZE, shadows=on).astype(int) for on in (True, False))
@@ -111,21 +112,32 @@ def test_shadows_samples_and_broken_poses(body: mujoco.MjModel, scene: Scene, so
 
 
 @needs_warp
+def test_a_model_without_lights():
+    model = mujoco.MjModel.from_xml_string(
+        '<mujoco><worldbody><camera/><geom size="1"/></worldbody></mujoco>'
+    )
+    scene = Scene.from_mujoco(model)
+    views = views_of(model, scene, [CAMERAS[0]] * 3)
+    frames = jax.vmap(lambda v: warp.draw(Source(model), v, 8, 8, looks=warp.Looks.of(scene)))(views)
+    assert frames.shape == (3, 8, 8, 3) and frames[:, 6, 4].all()
+
+
+@needs_warp
 def test_a_model_without_camera_is_told_to_have_one(body: mujoco.MjModel, scene: Scene):
     view = jax.tree.map(lambda leaf: leaf[0], views_of(body, scene, CAMERAS[:1]))
     bare = mujoco.MjModel.from_xml_string('<mujoco><worldbody><geom size="1"/></worldbody></mujoco>')
     with pytest.raises(ValueError, match="no plain perspective camera: add <camera"):
-        warp.draw(warp.Source(bare), view, 8, 8)
+        warp.draw(Source(bare), view, 8, 8)
 
 
 def test_sources_are_compared_by_content(body: mujoco.MjModel):
     other = mujoco.MjModel.from_xml_string('<mujoco><worldbody><geom size="1"/></worldbody></mujoco>')
-    assert warp.Source(body) == warp.Source(body) and hash(warp.Source(body)) == hash(warp.Source(body))
-    assert warp.Source(body) != warp.Source(other) and warp.Source(body) != warp.Source(body, (0,))
+    assert Source(body) == Source(body) and hash(Source(body)) == hash(Source(body))
+    assert Source(body) != Source(other) and Source(body) != Source(body, (0,))
 
 
 def test_what_is_missing_is_said(
-    monkeypatch: pytest.MonkeyPatch, body: mujoco.MjModel, scene: Scene, source: warp.Source
+    monkeypatch: pytest.MonkeyPatch, body: mujoco.MjModel, scene: Scene, source: Source
 ):
     view = jax.tree.map(lambda leaf: leaf[0], views_of(body, scene, CAMERAS[:1]))
     monkeypatch.setattr(mjx_warp, "WARP_INSTALLED", False)

@@ -202,3 +202,16 @@ def test_fuzz_a_garbled_image_is_read_or_refused_never_a_crash(kind, at, put, cu
             assert frame.pixels.dtype == np.uint8 and frame.pixels.shape[-1] == 3
     except ValueError as error:
         assert str(path.name) in str(error)
+
+
+@given(at=st.floats(0, 1), put=st.binary(max_size=8), cut=st.integers(0, 30))
+@settings(max_examples=12, deadline=None)
+def test_fuzz_a_garbled_video_is_read_or_refused_never_a_crash(at, put, cut, video, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "fuzz.mp4"
+    content = video.read_bytes()
+    start = int(at * len(content))
+    path.write_bytes(content[:start] + put + content[start + cut :])
+    try:
+        assert all(frame.pixels.dtype == np.uint8 for frame in open_source(path).frames)
+    except ValueError as error:
+        assert "fuzz.mp4" in str(error) and "\n" not in str(error)

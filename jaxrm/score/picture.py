@@ -13,7 +13,6 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
-from PIL import Image
 
 from jaxrm.score.film import Thumbnail
 
@@ -220,19 +219,23 @@ def _label_rows(axes: Axes, curves: Curves) -> None:
     if len(curves.names) > _STRIP_FRAMES[1]:
         axes.set_xlabel(f"image of {curves.title}")
         return
-    width = max(6, 90 // len(curves.names))
-    labels = [textwrap.shorten(name.replace("_", " _"), width, placeholder="…") for name in curves.names]
-    axes.set_xticks(curves.positions, [label.replace(" _", "_") for label in labels], fontsize=9)
+    names = [_cut(name, max(8, 110 // len(curves.names))) for name in curves.names]
+    axes.set_xticks(curves.positions, names, fontsize=9)
+
+
+def _cut(name: str, length: int) -> str:
+    """Names of files differ at their ends, so it is the middle that goes."""
+    half = (length - 1) // 2
+    return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"
 
 
 def _bars(curves: Curves, thumbnail: Thumbnail) -> Figure:
     """One picture: itself, and a bar a prompt."""
-    image = Image.fromarray(thumbnail.pixels)
     rows = len(curves.prompts)
     height = max(2.6, 0.45 * rows + 1.2)
     figure = Figure((WIDTH, height))
     left, right = figure.subplots(1, 2, width_ratios=(1, 2.4))
-    left.imshow(np.asarray(image))
+    left.imshow(thumbnail.pixels)
     left.set_axis_off()
     values = curves.rewards[0]
     bars = right.barh(range(rows), values, color=[_color(index) for index in range(rows)], height=0.6)

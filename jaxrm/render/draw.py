@@ -1,23 +1,21 @@
 """Frames: rays through pixels, what they hit, and its colour."""
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt8, UInt32
+from jax import Array
+from jaxtyping import Float, Int, UInt8
 
+from jaxrm.render import tiles, warp
+from jaxrm.render.grid import Grid
 from jaxrm.render.scene import Scene
-from jaxrm.render.shade import shade
-from jaxrm.render.sky import sky_colour
-from jaxrm.render.trace import Hits, nearest
-from jaxrm.render.vectors import Vec
+from jaxrm.render.tiles import Rules
 from jaxrm.render.view import View
 
-_compiled = functools.partial(jax.jit, static_argnames=("height", "width", "shadows", "samples"))
-_BAND_RAYS = 8192  # rays of one frame drawn at a time on a CPU
-T = TypeVar("T")
+Backend = Literal["raycast", "warp"]
+_STATIC = ("height", "width", "shadows", "samples", "backend")
 
 
 class Picture(NamedTuple):
@@ -35,19 +33,18 @@ class Picture(NamedTuple):
     segmentation: Int[Array, "*batch height width"]
 
 
-class Rays(NamedTuple):
-    """Rays from the camera, row by row [rows * width]."""
-
-    direction: Vec  # unit vectors
-    cosine: Array  # of the angle to the camera's axis
-    spread: Array  # between neighbouring rays, radians
-
-
-@_compiled
+@functools.partial(jax.jit, static_argnames=(*_STATIC, "dtype"))
 def render(
-    scene: Scene, view: View, height: int = 224, width: int = 224, shadows: bool = True, samples: int = 1
+    scene: Scene,
+    view: View,
+    height: int = 224,
+    width: int = 224,
+    shadows: bool = True,
+    samples: int = 1,
+    backend: Backend = "raycast",
+    dtype: jax.typing.DTypeLike = jnp.uint8,
 ) -> UInt8[Array, "height width 3"]:
-    """Draws one pose; `vmap` over `view` (and `scene`, if colours vary) for a batch.
+    """Draws one pose; `vmap` over `view` (and `scene`, if looks vary) for a batch.
 
     Args:
       scene: shapes and colours.
@@ -55,96 +52,78 @@ def render(
       height, width: size of the frame, pixels; static.
       shadows: whether the lights that cast shadows do; static.
       samples: each pixel is the mean of samples x samples rays; static.
+      backend: "raycast", or "warp" for MJX-Warp's renderer (see `jaxrm.render.warp`); static.
+      dtype: uint8; or float32 for colours from 0 to 1 that can be differentiated with respect to `view` and
+        the arrays of `scene` (edges and shadows do not move in the gradient); static.
 
     Returns:
-      uint8 [height, width, 3]; black if anything in `view` is not finite.
+      [height, width, 3]; black if anything in `view` is not finite.
+
+    Raises:
+      ValueError: another backend or dtype, or sizes below 1.
+      RuntimeError: the backend cannot run here; the message says why.
     """
+    grid = _grid(height, width, samples)
+    if _is_warp(backend):
+        if jnp.dtype(dtype) != jnp.uint8:
+            raise ValueError("MJX-Warp gives uint8 frames only: nothing can be differentiated through it")
+        return warp.draw(scene.source, view, height, width, shadows, samples, warp.Looks.of(scene))
+    if jnp.dtype(dtype) == jnp.float32:
+        drawn = tiles.draw(scene, view, Rules(grid, shadows, ("red", "green", "blue")))
+        colour = jnp.stack([grid.frame(channel) for channel in drawn.values()], axis=-1)
+        return jnp.where(is_finite(view), colour, 0.0)
+    if jnp.dtype(dtype) != jnp.uint8:
+        raise ValueError(f"frames are uint8 or float32, not {jnp.dtype(dtype)}")
+    return _to_bytes(grid.frame(tiles.draw(scene, view, Rules(grid, shadows, ("words",)))["words"]), view)
 
-    def band(rows: Array) -> Array:
-        return _words(scene, view, height, width, rows, shadows, samples)
 
-    return _to_bytes(_in_bands(band, height, width * samples**2), view)
-
-
-@_compiled
+@functools.partial(jax.jit, static_argnames=_STATIC)
 def render_all(
-    scene: Scene, view: View, height: int = 224, width: int = 224, shadows: bool = True, samples: int = 1
+    scene: Scene,
+    view: View,
+    height: int = 224,
+    width: int = 224,
+    shadows: bool = True,
+    samples: int = 1,
+    backend: Backend = "raycast",
 ) -> Picture:
-    """Like `render`, with depth and segmentation, which are those of the pixels' centres."""
+    """Like `render`, with depth and segmentation, which are those of the pixels' centres.
 
-    def band(rows: Array) -> tuple[Array, Array, Array]:
-        rays = camera_rays(view, height, width, rows)
-        hits = _hits(scene, view, rays)
-        words = _words(scene, view, height, width, rows, shadows, samples)
-        depth = jnp.where(hits.geom >= 0, hits.distance * rays.cosine, scene.clip[1])
-        return words, depth.reshape(-1, width), hits.geom.reshape(-1, width)
-
-    words, depth, geom = _in_bands(band, height, width * samples**2)
-    ok = _finite(view)
-    return Picture(_to_bytes(words, view), jnp.where(ok, depth, scene.clip[1]), jnp.where(ok, geom, -1))
-
-
-def camera_rays(view: View, height: int, width: int, rows: Float[Array, "rows"]) -> Rays:
-    """Rays through the centres of the pixels of some rows of a frame; row 0 is at the top."""
-    step = 2.0 * jnp.tan(0.5 * jnp.deg2rad(view.fovy)) / height
-    columns = jnp.arange(width, dtype=jnp.float32)
-    x, y = (columns - 0.5 * (width - 1)) * step, (0.5 * (height - 1) - rows) * step
-    x, y = (a.reshape(-1) for a in jnp.meshgrid(x, y))
-    right, up, back = (Vec.of(view.camera_mat[:, k]) for k in range(3))
-    cosine = jax.lax.rsqrt(1.0 + x * x + y * y)
-    direction = right.times(x).plus(up.times(y)).minus(back)
-    return Rays(direction.times(cosine), cosine, step * cosine)
-
-
-def _in_bands(band: Callable[[Float[Array, "rows"]], T], height: int, rays_per_row: int) -> T:
-    """Draws a frame in bands of rows: arrays [rows, width] of `band` -> [height, width].
-
-    On a CPU a band's arrays stay in cache: 2.4 times faster for a batch at 224 x 224. Other devices
-    hide the latency of memory and are given all pixels at once.
+    Depth can be differentiated with respect to `view` and the sizes of `scene`.
     """
-    count = -(-height * rays_per_row // _BAND_RAYS) if jax.default_backend() == "cpu" else 1
-    count = min(count, height)
-    if count == 1:
-        return band(jnp.arange(height, dtype=jnp.float32))
-    rows = -(-height // count)  # the last band may draw rows below the frame, which are cut off
-    first = jnp.arange(count, dtype=jnp.float32) * rows
-    bands = jax.lax.map(lambda row: band(row + jnp.arange(rows, dtype=jnp.float32)), first)
-    return jax.tree.map(lambda a: a.reshape(count * rows, *a.shape[2:])[:height], bands)
-
-
-def _words(
-    scene: Scene, view: View, height: int, width: int, rows: Array, shadows: bool, samples: int
-) -> UInt32[Array, "rows width"]:
-    """Colours of some rows of a frame, each in one word (red in the lowest byte).
-
-    Channels travel as the bytes of a word: stacking three arrays would make XLA's CPU compiler shade
-    every pixel three times, one channel at a time (2.7 times the run time of a frame).
-    """
-    fine_rows = (rows[:, None] * samples + jnp.arange(samples, dtype=jnp.float32)).reshape(-1)
-    rays = camera_rays(view, height * samples, width * samples, fine_rows)
-    hits = _hits(scene, view, rays)
-    colour = shade(scene, view, rays.direction, hits, rays.spread, shadows)
-    if scene.has_sky:
-        sky = sky_colour(scene.sky, rays.direction)
+    grid = _grid(height, width, samples)._replace(samples=1)
+    if _is_warp(backend):
+        looks = warp.Looks.of(scene)
+        return Picture(*warp.draw_all(scene.source, view, height, width, shadows, samples, looks))
+    drawn = tiles.draw(scene, view, Rules(grid, shadows, ("words", "depth", "geom")))
+    if samples == 1:
+        rgb = _to_bytes(grid.frame(drawn["words"]), view)
     else:
-        sky = Vec(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
-    mixed = [jnp.where(hits.geom >= 0, c, s) for c, s in zip(colour, sky, strict=True)]
-    if samples > 1:
-        mixed = [c.reshape(-1, samples, width, samples).mean((1, 3)) for c in mixed]
-    red, green, blue = (jnp.round(c.reshape(-1, width) * 255.0).astype(jnp.uint32) for c in mixed)
-    return red | (green << 8) | (blue << 16)
+        rgb = render(scene, view, height, width, shadows, samples)
+    ok, far = is_finite(view), scene.clip[1]
+    depth, geom = grid.frame(drawn["depth"]), grid.frame(drawn["geom"])
+    return Picture(rgb, jnp.where(ok, depth, far), jnp.where(ok, geom, -1))
 
 
-def _hits(scene: Scene, view: View, rays: Rays) -> Hits:
-    near, far = scene.clip
-    hits = nearest(scene, view, rays.direction, near / rays.cosine)
-    return Hits(hits.distance, jnp.where(hits.distance * rays.cosine <= far, hits.geom, -1))
+def _is_warp(backend: str) -> bool:
+    if backend not in get_args(Backend):
+        raise ValueError(f"backend must be one of {get_args(Backend)}, not {backend!r}")
+    return backend == "warp"
 
 
-def _to_bytes(words: UInt32[Array, "height width"], view: View) -> UInt8[Array, "height width 3"]:
-    words = jnp.where(_finite(view), words, 0)
+def is_finite(view: View) -> Array:
+    """Whether all positions are finite, bool [*batch]: frames of others are black."""
+    batch = view.fovy.shape
+    checks = [jnp.all(jnp.isfinite(leaf).reshape(*batch, -1), axis=-1) for leaf in view]
+    return jnp.stack(checks).all(axis=0)
+
+
+def _grid(height: int, width: int, samples: int) -> Grid:
+    if min(height, width, samples) < 1:
+        raise ValueError(f"height, width and samples must be at least 1, not {height}, {width}, {samples}")
+    return Grid.of(height, width, samples)
+
+
+def _to_bytes(words: Array, view: View) -> UInt8[Array, "height width 3"]:
+    words = jnp.where(is_finite(view), words, 0)
     return jax.lax.bitcast_convert_type(words, jnp.uint8)[..., :3]
-
-
-def _finite(view: View) -> Array:
-    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in view]).all()

@@ -1,22 +1,25 @@
-"""What a geom's surface looks like, read from a MuJoCo model.
+"""What a geom's surface looks like, read from a MuJoCo model by the rules of MuJoCo's own renderer."""
 
-The rules are those of MuJoCo's own renderer. Textures: checkers (and anything else of two
-colours in four quadrants) are drawn on planes; of any other texture the mean colour is taken,
-with a warning where that hides something.
-"""
-
-import warnings
-from typing import NamedTuple
+import dataclasses
 
 import mujoco
 import numpy as np
 
+from jaxrm.render import images
+
 _DEFAULT_RGBA = (0.5, 0.5, 0.5, 1.0)  # a geom of this colour takes its material's
-_NOTICEABLE = 0.1  # standard deviation of a texture's colour beyond which its loss is announced
+_GEOM = mujoco.mjtGeom
 
 
-class Surfaces(NamedTuple):
-    """Numpy arrays [geoms, ...]; see the fields of the same names in `Scene`."""
+@dataclasses.dataclass
+class Surfaces:
+    """Numpy arrays [geoms, ...]; see the fields of the same names in `Scene`.
+
+    Attributes:
+      texture: the model's texture that is sampled, -1 for none.
+      by_texcoord: whether it follows the texture coordinates of a mesh.
+      reflectance: of planes and boxes.
+    """
 
     rgba: np.ndarray
     specular: np.ndarray
@@ -25,20 +28,29 @@ class Surfaces(NamedTuple):
     tint_even: np.ndarray
     tint_odd: np.ndarray
     checker_scale: np.ndarray
+    texture_scale: np.ndarray
+    texture: np.ndarray
+    by_texcoord: np.ndarray
+    reflectance: np.ndarray
 
 
-def read_surfaces(m: mujoco.MjModel, drawn: list[int]) -> Surfaces:
-    """Surfaces of all geoms; textures are looked at for those in `drawn` only."""
+def read_surfaces(m: mujoco.MjModel) -> Surfaces:
+    """Surfaces of all geoms."""
+    n = m.ngeom
     surfaces = Surfaces(
         rgba=np.array(m.geom_rgba, np.float32),
-        specular=np.full(m.ngeom, 0.5, np.float32),  # MuJoCo's numbers for geoms without material
-        shininess=np.full(m.ngeom, 0.5, np.float32),
-        emission=np.zeros(m.ngeom, np.float32),
-        tint_even=np.ones((m.ngeom, 3), np.float32),
-        tint_odd=np.ones((m.ngeom, 3), np.float32),
-        checker_scale=np.zeros((m.ngeom, 2), np.float32),
+        specular=np.full(n, 0.5, np.float32),  # MuJoCo's numbers for geoms without material
+        shininess=np.full(n, 0.5, np.float32),
+        emission=np.zeros(n, np.float32),
+        tint_even=np.ones((n, 3), np.float32),
+        tint_odd=np.ones((n, 3), np.float32),
+        checker_scale=np.zeros((n, 2), np.float32),
+        texture_scale=np.ones((n, 3), np.float32),
+        texture=np.full(n, -1, np.int32),
+        by_texcoord=np.zeros(n, bool),
+        reflectance=np.zeros(n, np.float32),
     )
-    for geom in range(m.ngeom):
+    for geom in range(n):
         material = m.geom_matid[geom]
         if material < 0:
             continue
@@ -47,52 +59,55 @@ def read_surfaces(m: mujoco.MjModel, drawn: list[int]) -> Surfaces:
         surfaces.specular[geom] = m.mat_specular[material]
         surfaces.shininess[geom] = m.mat_shininess[material]
         surfaces.emission[geom] = m.mat_emission[material]
+        if m.geom_type[geom] in (_GEOM.mjGEOM_PLANE, _GEOM.mjGEOM_BOX):
+            surfaces.reflectance[geom] = m.mat_reflectance[material]
         texture = m.mat_texid[material, mujoco.mjtTextureRole.mjTEXROLE_RGB]
-        if texture >= 0 and geom in drawn:
+        if texture >= 0:
             _read_texture(m, geom, material, texture, surfaces)
     return surfaces
 
 
-def texture_image(m: mujoco.MjModel, texture: int) -> np.ndarray:
-    """A texture as float64 [h, w, 3] from 0 to 1; a cube's six faces lie below each other."""
-    h, w, channels = m.tex_height[texture], m.tex_width[texture], m.tex_nchannel[texture]
-    start = m.tex_adr[texture]
-    image = m.tex_data[start : start + h * w * channels].reshape(h, w, channels) / 255.0
-    return np.repeat(image, 3, axis=-1) if channels == 1 else image[..., :3]
-
-
 def _read_texture(m: mujoco.MjModel, geom: int, material: int, texture: int, out: Surfaces) -> None:
-    image = texture_image(m, texture)
-    plane = m.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE
-    checker = (
-        _checker_colours(image) if plane and m.tex_type[texture] == mujoco.mjtTexture.mjTEXTURE_2D else None
-    )
-    if checker is not None:
+    faces = images.read_texture(m, texture)
+    flat = m.tex_type[texture] == mujoco.mjtTexture.mjTEXTURE_2D
+    kind, size, repeat = m.geom_type[geom], m.geom_size[geom], m.mat_texrepeat[material]
+    uniform = bool(m.mat_texuniform[material])
+    colours = faces.reshape(-1, 3)
+    checker = _checker_colours(faces[0]) if flat and kind == _GEOM.mjGEOM_PLANE else None
+    if np.all(colours == colours[0]):
+        out.tint_even[geom] = out.tint_odd[geom] = colours[0]
+    elif checker is not None:
         out.tint_even[geom], out.tint_odd[geom] = checker
-        size = m.geom_size[geom, :2]
-        spatial = (size <= 0) | bool(m.mat_texuniform[material])  # repeats count per metre
-        out.checker_scale[geom] = m.mat_texrepeat[material] * np.where(
-            spatial, 1.0, 1 / np.where(size > 0, size, 1)
+        spatial = (size[:2] <= 0) | uniform  # repeats count per metre
+        out.checker_scale[geom] = repeat / np.where(spatial, 1.0, np.where(size[:2] > 0, size[:2], 1))
+    else:
+        out.texture[geom] = texture
+        out.by_texcoord[geom] = (
+            flat and kind == _GEOM.mjGEOM_MESH and m.mesh_texcoordadr[m.geom_dataid[geom]] >= 0
         )
-        return
-    if image.std(axis=(0, 1)).max() > _NOTICEABLE:
-        name = mujoco.mj_id2name(m, mujoco.mjtObj.mjOBJ_TEXTURE, texture) or f"number {texture}"
-        warnings.warn(
-            f"texture {name!r} is drawn as its mean colour: only checkers on planes are drawn so far",
-            stacklevel=5,
-        )
-    out.tint_even[geom] = out.tint_odd[geom] = image.mean(axis=(0, 1))
+        if not out.by_texcoord[geom]:
+            out.texture_scale[geom] = _scale(kind, size, repeat, uniform, flat)
+
+
+def _scale(kind: int, size: np.ndarray, repeat: np.ndarray, uniform: bool, flat: bool) -> np.ndarray:
+    """Texture coordinates per metre along the geom's axes; MuJoCo scales unit shapes up to a geom's size."""
+    if kind == _GEOM.mjGEOM_SPHERE:
+        size = size[[0, 0, 0]]
+    elif kind in (_GEOM.mjGEOM_CAPSULE, _GEOM.mjGEOM_CYLINDER):
+        size = size[[0, 0, 1]]
+    spatial = (size <= 0) | uniform
+    scale = np.where(spatial, 1.0, 1.0 / np.where(size > 0, size, 1.0))
+    return 0.5 * scale * np.append(repeat, 0.0) if flat else scale
 
 
 def _checker_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """The colours (first quadrant, the one beside it) of a checker, or None for another image.
-
-    A few pixels may differ: marks along the edges or random dots are dropped.
-    """
+    """The colours (first quadrant, the one beside it) of a plain checker, or None for another image."""
+    if image.shape[0] % 2 or image.shape[1] % 2:
+        return None
     h, w = image.shape[0] // 2, image.shape[1] // 2
     quadrants = [image[:h, :w], image[:h, w:], image[h:, :w], image[h:, w:]]
-    medians = np.stack([np.median(q, axis=(0, 1)) for q in quadrants])
-    if not np.allclose(medians[0], medians[3]) or not np.allclose(medians[1], medians[2]):
+    corners = np.stack([q[0, 0] for q in quadrants])
+    plain = all(np.all(q == c) for q, c in zip(quadrants, corners, strict=True))
+    if not plain or np.any(corners[0] != corners[3]) or np.any(corners[1] != corners[2]):
         return None
-    odd_ones = [np.mean(np.abs(q - c).max(-1) > 0.02) for q, c in zip(quadrants, medians, strict=True)]
-    return None if max(odd_ones) > 0.1 else (medians[0], medians[1])
+    return corners[0], corners[1]

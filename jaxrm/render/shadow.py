@@ -2,82 +2,136 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
+from jax import Array
+from jaxtyping import Bool, Int, UInt32
 
-from jaxrm.render import trace
-from jaxrm.render.scene import Scene
+from jaxrm.render import cull, mesh
+from jaxrm.render.shapes import SHAPES, Shape, Solid, enter_plane
+from jaxrm.render.trace import each
 from jaxrm.render.vectors import Vec
-from jaxrm.render.view import View
+from jaxrm.render.world import World
+
+_NEAR = 1e-3  # metres: how far from a point its shadow's caster must be
+_FAR = 1e9
 
 
-class Stadium(NamedTuple):
-    """A capsule seen from a directional light: a segment in the light's (x, y), thick by the radius."""
+class Lamp(NamedTuple):
+    """A light as seen from points [tiles, rays].
 
-    centre: Vec  # light coordinates; z points to the light
-    axis: Vec
-    inverse: Array  # 1 / |axis in (x, y)|^2
-    half: Array
-    radius2: Array
-
-
-def shadowed(scene: Scene, view: View, light: int, points: Vec) -> Bool[Array, "pixels"]:
-    """Whether capsules and spheres keep the light off `points` [pixels].
-
-    Planes cast no shadow. As in MuJoCo, a directional light's shadows reach `scene.shadow_reach` to
-    each side of it, and what is behind the light's position casts none.
+    Attributes:
+      towards: unit vectors to the light; those to the sun are [tiles, 1].
+      place: the light's position relative to the camera [tiles, 1].
+      distance: to a light at a point, metres; None for the sun.
+      reach: half width of the square around the sun that can be in shadow, metres; None otherwise.
     """
-    if not scene.capsules:
-        return jnp.zeros(points.x.shape, bool)
-    if scene.lights.directional[light]:
-        return _shadowed_by_sun(scene, view, light, points)
-    return _shadowed_by_spot(scene, view, light, points)
+
+    towards: Vec
+    place: Vec
+    distance: Array | None
+    reach: float | None
 
 
-def _shadowed_by_sun(scene: Scene, view: View, light: int, points: Vec) -> Bool[Array, "pixels"]:
-    """In the light's own frame every shadow test is one of points against a segment in two dimensions.
+class _Beam(NamedTuple):
+    """A box around all that lies between the points of a tile and the light [tiles, 1]."""
 
-    The line towards the light through a point meets the capsule where the point is within the
-    stadium; as the capsule is convex and the point is not inside it, it lies wholly before or
-    wholly behind the point, so any inner point on that line tells which.
+    axes: tuple[Vec, Vec, Vec]
+    low: Vec
+    high: Vec
+
+
+def shadowed(
+    world: World, frame: Int[Array, "tiles"], lamp: Lamp, points: Vec, valid: Array, culled: bool
+) -> Bool[Array, "tiles rays"]:
+    """Whether geoms keep the light off `points`, of which those that are `valid` matter.
+
+    Infinite planes cast no shadow. As in MuJoCo, the sun's shadows reach `lamp.reach` to each side of
+    it, and what is behind the light's position casts none.
     """
-    ids = jnp.array(scene.capsules)
-    frame = _frame_towards(-view.light_dir[light])
-    origin = view.light_pos[light]
-    centre, axis = Vec.of((view.geom_pos[ids] - origin) @ frame), Vec.of(view.geom_mat[ids][..., 2] @ frame)
-    flat = axis.x**2 + axis.y**2
-    geoms = Stadium(centre, axis, 1.0 / jnp.maximum(flat, 1e-7), scene.size[ids, 1], scene.size[ids, 0] ** 2)
-    right, up, back = (Vec.of(frame[:, k]) for k in range(3))
-    points = points.minus(Vec.of(origin))
-    at = Vec(points.dot(right), points.dot(up), points.dot(back))
+    beam = _beam(lamp, points, valid)
+    at = _coordinates(beam.axes, points.minus(lamp.place))
+    limit = lamp.distance * (1 - 1e-3) if lamp.distance is not None else -at.z
+    dark = jnp.zeros(limit.shape, bool)
+    for kind, shape in SHAPES.items():
+        if not getattr(world.scene, kind):
+            continue
+        solids = world.solids(kind)
 
-    def cover(dark: Array, c: Stadium) -> tuple[Array, None]:
-        x, y = at.x - c.centre.x, at.y - c.centre.y
-        height = jnp.clip((x * c.axis.x + y * c.axis.y) * c.inverse, -c.half, c.half)
-        x, y, z = x - height * c.axis.x, y - height * c.axis.y, c.centre.z + height * c.axis.z
-        return dark | ((x * x + y * y < c.radius2) & (z > at.z) & (z < 0)), None
+        def test(dark: Array, solid: Solid, _: Array, shape: Shape = shape) -> Array:
+            # the table's offset leads from the geom to the camera, where the points are counted from
+            distance, hit = shape.enter(solid._replace(offset=solid.offset.plus(points)), lamp.towards)
+            return dark | (hit & (distance > _NEAR) & (distance < limit))
 
-    dark = jax.lax.scan(cover, jnp.zeros(points.x.shape, bool), geoms)[0]
-    return dark & (jnp.maximum(jnp.abs(at.x), jnp.abs(at.y)) < scene.shadow_reach)
+        sets = _between(solids, frame, beam, shape) if culled else None
+        dark = each(solids, frame, sets, test, dark)
+    for plane in world.scene.finite_planes:
+        dark |= _behind_plane(world, frame, plane, points, lamp, limit)
+    if world.scene.meshes:
+
+        def test_faces(dark: Array, solid: Solid, index: Array) -> Array:
+            def test(dark: Array, distance: Array, front: Array, hit: Array, face: Array) -> Array:
+                return dark | (hit & (distance > _NEAR) & (distance < limit))
+
+            solid = solid._replace(offset=solid.offset.plus(points))
+            return mesh.fold(world.scene, test, dark, solid, index, lamp.towards)
+
+        group = mesh.clusters(world)
+        sets = _between(group, frame, beam, mesh.ROUND) if culled else None
+        dark = each(group, frame, sets, test_faces, dark)
+    if lamp.reach is not None:
+        dark &= jnp.maximum(jnp.abs(at.x), jnp.abs(at.y)) < lamp.reach
+    return dark
 
 
-def _shadowed_by_spot(scene: Scene, view: View, light: int, points: Vec) -> Bool[Array, "pixels"]:
-    """Whether the segment from a light at a point to `points` passes through a capsule.
-
-    The rays start at the light, so the same test as for rays from the camera serves.
-    """
-    from_light = points.minus(Vec.of(view.light_pos[light]))
-    reach = jnp.sqrt(jnp.maximum(from_light.dot(from_light), 1e-12))
-    seen = trace.nearest_capsule(
-        scene, view._replace(camera_pos=view.light_pos[light]), from_light.times(1 / reach)
-    )
-    return seen < reach * (1 - 1e-3)
+def _behind_plane(world: World, frame: Array, plane: int, points: Vec, lamp: Lamp, limit: Array) -> Array:
+    """Whether a plane is between; both of its sides cast shadows."""
+    solid = world.solid(frame[:, None], plane)
+    solid = solid._replace(offset=solid.offset.plus(points))
+    dark = jnp.zeros(limit.shape, bool)
+    for side in (solid, solid._replace(z=solid.z.times(-1.0))):
+        distance, hit = enter_plane(side, lamp.towards)
+        dark |= hit & (distance > _NEAR) & (distance < limit)
+    return dark
 
 
-def _frame_towards(direction: Array) -> Array:
-    """An orthonormal frame (columns) whose z is the unit vector `direction`."""
-    aside = jnp.where(jnp.abs(direction[2]) < 0.9, jnp.array([0.0, 0.0, 1.0]), jnp.array([1.0, 0.0, 0.0]))
-    right = jnp.cross(aside, direction)
-    right = right * jax.lax.rsqrt(jnp.maximum(jnp.sum(right * right), 1e-12))
-    return jnp.stack([right, jnp.cross(direction, right), direction], axis=-1)
+def _coordinates(axes: tuple[Vec, Vec, Vec], v: Vec) -> Vec:
+    return Vec(*(v.dot(axis) for axis in axes))
+
+
+def _beam(lamp: Lamp, points: Vec, valid: Array) -> _Beam:
+    """Long along the light's direction, and as narrow across as the tile's points are."""
+    towards = lamp.towards if lamp.distance is None else _towards_middle(lamp, points, valid)
+    axes = _frame_along(towards)
+    at = _coordinates(axes, points)
+    low = Vec(*(jnp.min(jnp.where(valid, c, _FAR), axis=-1, keepdims=True) for c in at))
+    high = Vec(*(jnp.max(jnp.where(valid, c, -_FAR), axis=-1, keepdims=True) for c in at))
+    place = _coordinates(axes, lamp.place)
+    if lamp.distance is not None:  # the beam narrows towards the light, which is inside the box too
+        low = Vec(jnp.minimum(low.x, place.x), jnp.minimum(low.y, place.y), low.z)
+        high = Vec(jnp.maximum(high.x, place.x), jnp.maximum(high.y, place.y), high.z)
+    return _Beam(axes, low, high._replace(z=place.z))
+
+
+def _towards_middle(lamp: Lamp, points: Vec, valid: Array) -> Vec:
+    share = valid / jnp.maximum(jnp.sum(valid, axis=-1, keepdims=True), 1)
+    middle = Vec(*(jnp.sum(c * share, axis=-1, keepdims=True) for c in points))
+    return lamp.place.minus(middle).unit()
+
+
+def _between(solids: Solid, frame: Array, beam: _Beam, shape: Shape) -> UInt32[Array, "tiles words"]:
+    """The solids that reach into each tile's beam."""
+    mine = Solid(*(Vec(*(c[frame] for c in v)) for v in solids))  # [tiles, n]
+    inside = jnp.bool_(True)
+    for axis, low, high in zip(beam.axes, beam.low, beam.high, strict=True):
+        centre = -mine.offset.dot(axis)
+        reach = shape.reach(mine.size, mine.local(axis)) + 1e-3
+        inside &= (centre + reach > low) & (centre - reach < high)
+    return cull.pack(inside)
+
+
+def _frame_along(z: Vec) -> tuple[Vec, Vec, Vec]:
+    """Unit vectors orthogonal to each other and to `z`, and `z`."""
+    steep = jnp.abs(z.z) > 0.9
+    aside = Vec(jnp.where(steep, 1.0, 0.0), jnp.zeros_like(z.x), jnp.where(steep, 0.0, 1.0))
+    x = aside.cross(z).unit()
+    return x, z.cross(x), z

@@ -1,126 +1,127 @@
-"""Rays against geoms: the nearest hit, and what lies between a point and a light.
+"""Rays against geoms: the nearest front face of each.
 
-Geoms of one kind are gone through by `lax.scan`, each step testing all pixels against one geom:
-the loop body stays small and its arrays stay in cache, and compile time does not grow with the
-number of geoms.
+Each kind of geom has a loop of its own, every turn of which tests the rays of a chunk of tiles against
+one geom per tile: a small body whose arrays stay in cache, and compile time that does not grow with the
+number of geoms. Culled, the loop runs as often as the fullest tile of the chunk has geoms to test.
 """
 
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jax import Array
+from jaxtyping import Float, Int, UInt32
 
-from jaxrm.render.scene import Scene
-from jaxrm.render.vectors import Vec
-from jaxrm.render.view import View
+from jaxrm.render import cull, mesh
+from jaxrm.render.grid import Grid, Rays
+from jaxrm.render.shapes import SHAPES, Shape, Solid, enter_plane
+from jaxrm.render.world import World
 
 FAR = 1e10  # metres; the distance of a miss
-_TINY = 1e-12
+Sets = dict[str, UInt32[Array, "tiles words"]]
+T = TypeVar("T")
 
 
 class Hits(NamedTuple):
-    """For every ray: how far its nearest geom is (metres along the unit ray; `FAR` for none), and which."""
+    """For every ray: how far its nearest face is (metres along the unit ray; `FAR` for none), and whose.
 
-    distance: Float[Array, "pixels"]
-    geom: Int[Array, "pixels"]
+    `face` is the number of a geom; behind all geoms follow the triangles of meshes; -1 for none.
+    """
 
-
-class CapsuleRays(NamedTuple):
-    """What rays from one point need of one capsule (a sphere has half length 0)."""
-
-    axis: Vec
-    offset: Vec  # from the capsule's centre to the origin of the rays
-    along: Array  # offset . axis
-    body: Array  # |offset|^2 - along^2 - radius^2: negative inside the infinite cylinder
-    cap: Array  # |offset|^2 - radius^2
-    half: Array
+    distance: Float[Array, "*rays"]
+    face: Int[Array, "*rays"]
 
 
-def nearest(scene: Scene, view: View, direction: Vec, start: Array) -> Hits:
-    """First front faces that rays from the camera meet beyond the distance `start` [pixels].
+def nearest(world: World, frame: Int[Array, "tiles"], rays: Rays, sets: Sets | None) -> Hits:
+    """First front faces that the rays [tiles, rays] meet behind the near plane.
 
-    Geoms that contain the camera, or reach nearer than `start`, are looked through: back faces
+    Geoms that contain the camera, or reach nearer than the near plane, are looked through: back faces
     are not drawn in MuJoCo either.
+
+    Args:
+      world: everything in the frames.
+      frame: which frame each tile belongs to.
+      rays: from the camera.
+      sets: the geoms of each kind that each tile may see; None for all.
     """
-    hits = Hits(jnp.full_like(direction.x, FAR), jnp.full(direction.x.shape, -1, jnp.int32))
-    hits = _nearest_capsule(scene, view, direction, start, hits)
-    if scene.planes:
-        ids = jnp.array(scene.planes)
-        geoms = (view.geom_pos[ids] - view.camera_pos, view.geom_mat[ids], scene.size[ids])
-        hits = jax.lax.scan(
-            lambda best, geom: (_closer(best, *_plane_distance(*geom[0], direction, start), geom[1]), None),
-            hits,
-            (geoms, ids),
-        )[0]
-    return hits
+    scene, start = world.scene, world.scene.clip[0] / rays.cosine
+    hits = Hits(jnp.full(start.shape, FAR), jnp.full(start.shape, -1, jnp.int32))
+    for kind, shape in SHAPES.items():
+        if not getattr(scene, kind):
+            continue
+        ids = jnp.array(getattr(scene, kind))
+
+        def test(hits: Hits, solid: Solid, index: Array, shape: Shape = shape, ids: Array = ids) -> Hits:
+            distance, hit = shape.enter(solid, rays.direction)
+            return _closer(hits, distance, hit & (distance > start), ids[index])
+
+        hits = each(world.solids(kind), frame, None if sets is None else sets[kind], test, hits)
+    for plane in scene.planes:
+        distance, hit = enter_plane(world.solid(frame[:, None], plane), rays.direction)
+        hits = _closer(hits, distance, hit & (distance > start), jnp.int32(plane))
+    if scene.meshes:
+
+        def test_faces(hits: Hits, solid: Solid, index: Array) -> Hits:
+            def test(best: Hits, distance: Array, front: Array, hit: Array, face: Array) -> Hits:
+                return _closer(best, distance, hit & front & (distance > start), face)
+
+            return mesh.fold(scene, test, hits, solid, index, rays.direction)
+
+        hits = each(mesh.clusters(world), frame, None if sets is None else sets["meshes"], test_faces, hits)
+    far = hits.distance * rays.cosine > scene.clip[1]
+    return Hits(hits.distance, jnp.where(far, -1, hits.face))
 
 
-def nearest_capsule(scene: Scene, view: View, direction: Vec) -> Float[Array, "pixels"]:
-    """Distance of the nearest capsule or sphere along unit rays from the camera."""
-    misses = Hits(jnp.full_like(direction.x, FAR), jnp.full(direction.x.shape, -1, jnp.int32))
-    return _nearest_capsule(scene, view, direction, jnp.zeros(()), misses).distance
+def visible(world: World, grid: Grid) -> Sets:
+    """The geoms that each tile of each frame may see [frames * tiles, words], by kind."""
+    scene, view = world.scene, world.view
+    solids = {kind: (world.solids(kind), shape) for kind, shape in SHAPES.items() if getattr(scene, kind)}
+    if scene.meshes:
+        solids["meshes"] = mesh.clusters(world), mesh.ROUND
+    sets = {}
+    for kind, (group, shape) in solids.items():
+        one = functools.partial(cull.visible, grid, shape=shape)
+        words = jax.vmap(lambda mat, fovy, s, one=one: one(mat, fovy, s))(view.camera_mat, view.fovy, group)
+        sets[kind] = words.reshape(-1, words.shape[-1])
+    return sets
 
 
-def _nearest_capsule(scene: Scene, view: View, direction: Vec, start: Array, hits: Hits) -> Hits:
-    if not scene.capsules:
-        return hits
-    ids = jnp.array(scene.capsules)
-    return jax.lax.scan(
-        lambda best, geom: (_closer(best, *_capsule_distance(geom[0], direction, start), geom[1]), None),
-        hits,
-        (capsule_rays(scene, view, ids), ids),
-    )[0]
+def each(
+    solids: Solid,
+    frame: Int[Array, "tiles"],
+    sets: UInt32[Array, "tiles words"] | None,
+    test: Callable[[T, Solid, Array], T],
+    carry: T,
+) -> T:
+    """Folds `test(carry, solid [tiles, 1], its index [tiles, 1])` over the solids that each tile may see.
+
+    Args:
+      solids: of one kind, [frames, n].
+      frame: which frame each tile belongs to.
+      sets: which of the solids; None for all, with a loop that can be differentiated.
+    """
+    n = solids.size.x.shape[1]
+    # one row of numbers per solid, so that a turn of the loop reads it at once
+    table = jnp.stack(jax.tree.leaves(solids), axis=-1).reshape(-1, 15)
+
+    def turn(carry: T, index: Array) -> T:
+        row = jax.lax.optimization_barrier(table[frame * n + index])  # read once per tile, not per ray
+        leaves = [row[:, k, None] for k in range(15)]
+        solid = jax.tree.unflatten(jax.tree.structure(solids), leaves)
+        return test(carry, solid, jnp.broadcast_to(index, frame.shape)[:, None])
+
+    if sets is None:
+        return jax.lax.scan(lambda c, i: (turn(c, i), None), carry, jnp.arange(n))[0]
+
+    def culled(_: Array, state: tuple[T, Array]) -> tuple[T, Array]:
+        index, rest = cull.pop(state[1], n)
+        return turn(state[0], index), rest  # a tile that is done tests any geom again: no harm
+
+    return jax.lax.fori_loop(0, jnp.max(cull.size(sets)), culled, (carry, sets))[0]
 
 
-def _closer(best: Hits, distance: Array, hit: Array, geom: Array) -> Hits:
+def _closer(best: Hits, distance: Array, hit: Array, face: Array) -> Hits:
     better = hit & (distance < best.distance)
-    return Hits(jnp.where(better, distance, best.distance), jnp.where(better, geom, best.geom))
-
-
-def capsule_rays(scene: Scene, view: View, ids: Array) -> CapsuleRays:
-    axis, offset = Vec.of(view.geom_mat[ids][..., 2]), Vec.of(view.camera_pos - view.geom_pos[ids])
-    radius, along, square = scene.size[ids, 0], offset.dot(axis), offset.dot(offset)
-    return CapsuleRays(
-        axis, offset, along, square - along**2 - radius**2, square - radius**2, scene.size[ids, 1]
-    )
-
-
-def _capsule_distance(c: CapsuleRays, ray: Vec, start: Array) -> tuple[Array, Array]:
-    """Where unit rays enter a capsule, and whether they do.
-
-    A ray that enters the infinite cylinder at height y enters the capsule through the sphere
-    around the point of the axis at y, moved to the nearer end if y is beyond it: on the body the
-    two meet in the same point. So one quadratic serves body and caps. (Closed form after
-    Inigo Quilez, "capsule - intersection".)
-    """
-    d_axis, d_offset = ray.dot(c.axis), ray.dot(c.offset)
-    a = jnp.maximum(1.0 - d_axis * d_axis, 1e-7)
-    b = d_offset - c.along * d_axis
-    body = b * b - a * c.body
-    height = c.along - (b + jnp.sqrt(jnp.maximum(body, _TINY))) / a * d_axis
-    height = jnp.clip(height, -c.half, c.half)
-    b = d_offset - height * d_axis
-    sphere = b * b - (c.cap + height * (height - 2.0 * c.along))
-    distance = -b - jnp.sqrt(jnp.maximum(sphere, _TINY))
-    return distance, (body > 0) & (sphere > 0) & (distance > start)
-
-
-def _plane_distance(
-    offset: Float[Array, "3"], frame: Float[Array, "3 3"], size: Float[Array, "3"], ray: Vec, start: Array
-) -> tuple[Array, Array]:
-    """Where unit rays meet a plane's front; `offset` leads from the origin of the rays to its centre."""
-    normal = Vec.of(frame[:, 2])
-    slope = ray.dot(normal)
-    front = slope < -1e-9
-    distance = (offset @ frame[:, 2]) / jnp.where(front, slope, -1.0)
-    return distance, front & (distance > start) & _inside(offset, frame, size, ray.times(distance))
-
-
-def _inside(offset: Array, frame: Array, size: Array, point: Vec) -> Array:
-    """Whether points of a plane are within its rectangle; half lengths of 0 mean infinite."""
-    inside = jnp.bool_(True)
-    for k in range(2):
-        local = point.dot(Vec.of(frame[:, k])) - offset @ frame[:, k]
-        inside &= jnp.abs(local) <= jnp.where(size[k] > 0, size[k], jnp.inf)
-    return inside
+    return Hits(jnp.where(better, distance, best.distance), jnp.where(better, face, best.face))

@@ -28,6 +28,12 @@ BALLS = """
   </worldbody>
 </mujoco>
 """
+HILL = """
+<mujoco>
+  <asset><hfield name="hill" nrow="4" ncol="4" size="1 1 1 .1"/></asset>
+  <worldbody><geom name="hill" type="hfield" hfield="hill" rgba="RGBA"/></worldbody>
+</mujoco>
+"""
 SIDE = Camera((0, -3, 1), (0, 0, 1))
 
 
@@ -180,16 +186,17 @@ def test_samples_smooth_outlines():
 
 
 def test_unknown_types_are_refused_by_name():
-    m, _ = load(BALLS.replace('rgba="1 1 1 0"', ""))
-    with pytest.raises(ValueError, match=r"'box' of type box.*rgba alpha 0"):
+    m, _ = load(HILL.replace("RGBA", "1 1 1 1"))
+    with pytest.raises(ValueError, match=r"'hill' of type hfield.*rgba alpha 0"):
         Scene.from_mujoco(m)
+    m, _ = load(HILL.replace("RGBA", "1 1 1 0"))
+    assert Scene.from_mujoco(m).meshes == ()
 
 
 def test_hidden_groups_are_not_drawn():
     m, _ = load(BALLS.replace('rgba="1 1 1 0"', 'group="3"'))
-    assert Scene.from_mujoco(m).capsules == (1, 2)
-    with pytest.raises(ValueError, match="'box'"):
-        Scene.from_mujoco(m, groups=(0, 3))
+    assert Scene.from_mujoco(m).boxes == ()
+    assert Scene.from_mujoco(m, groups=(0, 3)).boxes == (3,)
 
 
 def test_unknown_names_are_answered_with_the_known_ones():

@@ -2,46 +2,48 @@
 
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Int
 
-from jaxrm.render.scene import Scene
 from jaxrm.render.vectors import Vec
-from jaxrm.render.view import View
+from jaxrm.render.world import World
 
 
-def tint_at(scene: Scene, view: View, geom: Array, seen: Vec, footprint: Array, ray: Vec, even: Vec) -> Vec:
-    """Tint of the texture at each pixel.
+def tint_of_checkers(
+    world: World, frame: Int[Array, "tiles 1"], geom: Array, point: Vec, footprint: Array, ray: Vec, even: Vec
+) -> Vec:
+    """Tint of the texture at each pixel [tiles, rays].
 
     Args:
-      geom: ids of what was hit [pixels].
-      seen: the points hit, relative to the camera.
+      geom: ids of what was hit [rays].
+      point: the points hit, relative to the camera.
       footprint: width of a pixel at that distance, metres, across the line of sight.
       ray: unit vectors from the camera.
       even: the colour where there is no checker, or where it is even.
     """
+    scene = world.scene
     for plane in scene.checkered:
-        share = _odd_share(scene, view, plane, seen, footprint, ray)
+        share = _odd_share(world, frame, plane, point, footprint, ray)
         share = jnp.where(geom == plane, share, 0.0)
-        step = Vec.of(scene.tint_odd[plane] - scene.tint_even[plane])
+        step = world.vec_of_geom(scene.tint_odd - scene.tint_even, frame, plane)
         even = even.plus(step.times(share))
     return even
 
 
-def _odd_share(scene: Scene, view: View, plane: int, seen: Vec, footprint: Array, ray: Vec) -> Array:
+def _odd_share(world: World, frame: Array, plane: int, point: Vec, footprint: Array, ray: Vec) -> Array:
     """Which part of a pixel shows the odd fields.
 
     A checker is half of 1 - p(u) p(v) with square waves p of +1 and -1; the mean of each over the
     pixel's width is a difference of its integral, a triangle wave. (After Inigo Quilez,
     "box-filtering checkers".)
     """
-    frame, scale = view.geom_mat[plane], scene.checker_scale[plane]
-    offset = view.camera_pos - view.geom_pos[plane]
+    solid, scale = world.solid(frame, plane), world.scene.checker_scale[frame, plane]
     # a pixel that looks along the plane covers 1 / |cosine| more of it; like OpenGL's mipmaps the
     # filter is as wide across as it is along the line of sight
-    width = footprint / jnp.maximum(jnp.abs(ray.dot(Vec.of(frame[:, 2]))), 1e-3)
+    width = footprint / jnp.maximum(jnp.abs(ray.dot(solid.z)), 1e-3)
     product = jnp.ones_like(footprint)
-    for k, sign in enumerate((0.5, -0.5)):  # rows of a texture run against the plane's y
-        u = sign * scale[k] * (seen.dot(Vec.of(frame[:, k])) + offset @ frame[:, k]) - 0.5
-        product = product * _mean_square_wave(u, 0.5 * jnp.abs(scale[k]) * width)
+    for k, (axis, sign) in enumerate(((solid.x, 0.5), (solid.y, -0.5))):  # rows run against the plane's y
+        u = sign * scale[..., k] * (point.dot(axis) + solid.offset.dot(axis)) - 0.5
+        product = product * _mean_square_wave(u, 0.5 * jnp.abs(scale[..., k]) * width)
     return 0.5 - 0.5 * product
 
 

@@ -1,0 +1,244 @@
+"""Image textures: mipmaps in one array of words, and trilinear samples of them.
+
+The mapping is that of MuJoCo's renderer: two-dimensional textures are projected along the geom's z axis
+or follow the texture coordinates of a mesh, cube textures are seen from the geom's centre.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from jax import Array
+from jaxtyping import Int, UInt32
+from PIL import Image
+
+from jaxrm.render.vectors import Vec
+
+if TYPE_CHECKING:
+    from jaxrm.render.mesh import Corner
+    from jaxrm.render.scene import Scene
+    from jaxrm.render.shapes import Solid
+    from jaxrm.render.world import World
+
+
+class Texture(NamedTuple):
+    """Where a texture lies in the array of texels; static.
+
+    Attributes:
+      name: in the model.
+      cube: whether it has six faces, in OpenGL's order (+x, -x, +y, -y, +z, -z).
+      width, height: of the finest level, texels.
+      levels: number of the first texel of each level, finest first; the faces of a level follow each other.
+    """
+
+    name: str
+    cube: bool
+    width: int
+    height: int
+    levels: tuple[int, ...]
+
+
+def read_texture(m: mujoco.MjModel, texture: int) -> np.ndarray:
+    """A texture as float64 [faces, h, w, 3] from 0 to 1; 6 faces for cubes and skies, else 1."""
+    h, w, channels = m.tex_height[texture], m.tex_width[texture], m.tex_nchannel[texture]
+    start = m.tex_adr[texture]
+    image = m.tex_data[start : start + h * w * channels].reshape(h, w, channels) / 255.0
+    image = np.repeat(image, 3, axis=-1) if channels == 1 else image[..., :3]
+    if m.tex_colorspace[texture] == mujoco.mjtColorSpace.mjCOLORSPACE_SRGB:
+        image = np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
+    if m.tex_type[texture] == mujoco.mjtTexture.mjTEXTURE_2D:
+        return image[None]
+    faces = image.reshape(-1, w, w, 3)
+    return np.repeat(faces, 6, axis=0) if len(faces) == 1 else faces
+
+
+def build(m: mujoco.MjModel, textures: list[int]) -> tuple[tuple[Texture, ...], np.ndarray]:
+    """Mipmaps of some textures: where each lies, and the texels (red in the lowest byte) uint32 [n]."""
+    parts, found, start = [], [], 0
+    for texture in textures:
+        faces = np.round(read_texture(m, texture) * 255.0).astype(np.uint8)
+        levels = []
+        for level in _mipmaps(faces):
+            levels.append(start)
+            parts.append(_words(level))
+            start += len(parts[-1])
+        name = mujoco.mj_id2name(m, mujoco.mjtObj.mjOBJ_TEXTURE, texture) or ""
+        found.append(Texture(name, len(faces) == 6, faces.shape[2], faces.shape[1], tuple(levels)))
+    return tuple(found), np.concatenate(parts) if parts else np.zeros(0, np.uint32)
+
+
+def replace(texels: UInt32[Array, "n"], texture: Texture, image: Array) -> UInt32[Array, "n"]:
+    """Writes another picture, colours from 0 to 1, and its mipmaps over a texture's."""
+    faces = jnp.asarray(image, jnp.float32)
+    faces = faces if texture.cube else faces[None]
+    wanted = (6 if texture.cube else 1, texture.height, texture.width, 3)
+    if faces.shape != wanted:
+        shape = wanted if texture.cube else wanted[1:]
+        raise ValueError(f"texture {texture.name!r} has shape {shape}, the image {tuple(image.shape)}")
+    for start in texture.levels:
+        words = jnp.round(jnp.clip(faces, 0.0, 1.0) * 255.0).astype(jnp.uint32)
+        words = words[..., 0] | (words[..., 1] << 8) | (words[..., 2] << 16)
+        texels = jax.lax.dynamic_update_slice(texels, words.reshape(-1), (start,))
+        n, h, w, _ = faces.shape
+        shape = (n, max(1, h // 2), max(1, w // 2), 3)
+        faces = jax.image.resize(faces, shape, "linear", antialias=True)
+    return texels
+
+
+def _mipmaps(faces: np.ndarray) -> list[np.ndarray]:
+    levels = [faces]
+    while max(levels[-1].shape[1:3]) > 1:
+        h, w = (max(1, n // 2) for n in levels[-1].shape[1:3])
+        shrunk = [np.asarray(Image.fromarray(f).resize((w, h), Image.Resampling.BOX)) for f in levels[-1]]
+        levels.append(np.stack(shrunk))
+    return levels
+
+
+def _words(faces: np.ndarray) -> np.ndarray:
+    red, green, blue = (faces[..., k].astype(np.uint32) for k in range(3))
+    return (red | (green << 8) | (blue << 16)).reshape(-1)
+
+
+class Seen(NamedTuple):
+    """Points on geoms, per ray.
+
+    Attributes:
+      frame: which frame the ray belongs to.
+      geom: what it hits.
+      solid: that geom.
+      local: the point hit, in the geom's axes.
+      corner: what the faces of meshes say there; None without meshes.
+      ray: unit vectors from the camera.
+      normal: of the surface.
+      width: of a pixel there across the line of sight, metres.
+    """
+
+    frame: Int[Array, "tiles 1"]
+    geom: Int[Array, "tiles rays"]
+    solid: "Solid"
+    local: Vec
+    corner: "Corner | None"
+    ray: Vec
+    normal: Vec
+    width: Array
+
+
+def colour(world: "World", seen: Seen) -> Vec:
+    """The texture's colour at each point, from 0 to 1; any where the geom has no texture."""
+    scene = world.scene
+    texture = jnp.maximum(jnp.array(scene.texture_of)[seen.geom], 0)
+    scale = world.vec_of_geom(scene.texture_scale, seen.frame, seen.geom)
+    right, up = (seen.solid.local(step).scaled(scale) for step in _footprint(world, seen))
+    coordinates = _on_plane(scene, seen, seen.local.scaled(scale), right, up)
+    if any(t.cube for t in scene.textures):
+        cube = jnp.array([t.cube for t in scene.textures])[texture]
+        around = _around(scene, seen, scale, right, up)
+        coordinates = [jnp.where(cube, a, b) for a, b in zip(around, coordinates, strict=True)]
+    u, v, face, rho = coordinates
+    return sample(scene, texture, u, v, face.astype(jnp.int32), rho)
+
+
+def _footprint(world: "World", seen: Seen) -> list[Vec]:
+    """How a surface moves under a step of one pixel to the right and of one up, metres."""
+    slope = seen.ray.dot(seen.normal)
+    slope = jnp.where(jnp.abs(slope) < 1e-3, -1e-3, slope)
+    steps = []
+    for k in range(2):
+        step = Vec(*(world.view.camera_mat[seen.frame, j, k] for j in range(3)))
+        steps.append(step.minus(seen.ray.times(step.dot(seen.normal) / slope)).times(seen.width))
+    return steps
+
+
+def _on_plane(scene: "Scene", seen: Seen, at: Vec, right: Vec, up: Vec) -> list[Array]:
+    """u, v, face, texture coordinates per pixel of a projection along z, or of texture coordinates."""
+    u, v = at.x - 0.5, -at.y - 0.5
+    rho = jnp.sqrt(jnp.maximum(right.x**2 + right.y**2, up.x**2 + up.y**2) + 1e-20)
+    if seen.corner is not None and scene.by_texcoord:
+        follows = jnp.asarray(np.isin(np.arange(len(scene.kinds)), scene.by_texcoord))[seen.geom]
+        spread = jnp.sqrt(jnp.maximum(right.dot(right), up.dot(up)) + 1e-20)  # scale is 1 there
+        u, v = jnp.where(follows, seen.corner.u, u), jnp.where(follows, seen.corner.v, v)
+        rho = jnp.where(follows, seen.corner.density * spread, rho)
+    return [u, v, jnp.zeros_like(u), rho]
+
+
+def _around(scene: "Scene", seen: Seen, scale: Vec, right: Vec, up: Vec) -> list[Array]:
+    """u, v, face, texture coordinates per pixel of a cube around the geom."""
+    size, z = seen.solid.size, seen.local.z
+    is_capsule = jnp.asarray(np.isin(np.arange(len(scene.kinds)), scene.capsules))[seen.geom]
+    # MuJoCo draws the caps of a capsule as half spheres with coordinates of their own
+    beyond = jnp.abs(z) - size.y
+    cap = jnp.sign(z) * size.y * (1.0 + beyond / jnp.maximum(size.x, 1e-9))
+    at = seen.local._replace(z=jnp.where(is_capsule & (beyond > 0) & (size.y > 0), cap, z))
+    u, v, face, depth = cube_face(at.scaled(scale))
+    longest = jnp.maximum(right.dot(right), up.dot(up))
+    return [u, v, face, 0.5 * jnp.sqrt(longest + 1e-20) / depth]
+
+
+def cube_face(v: Vec) -> tuple[Array, Array, Array, Array]:
+    """Where vectors from a cube's centre leave it: u, v, number of the face, depth along its axis."""
+    ax, ay, az = (jnp.abs(c) for c in v)
+    on_x, on_y = (ax >= ay) & (ax >= az), (ay > ax) & (ay >= az)
+    depth = jnp.maximum(jnp.maximum(ax, jnp.maximum(ay, az)), 1e-9)
+    sign_x, sign_z = jnp.where(v.x < 0, -1.0, 1.0), jnp.where(v.z < 0, -1.0, 1.0)
+    s = jnp.where(on_x, -sign_x * v.z, jnp.where(on_y, v.x, sign_z * v.x))
+    t = jnp.where(on_y, jnp.where(v.y < 0, -v.z, v.z), -v.y)
+    face = jnp.where(on_x, v.x < 0, jnp.where(on_y, 2 + (v.y < 0), 4 + (v.z < 0)))
+    return 0.5 * (s / depth + 1.0), 0.5 * (t / depth + 1.0), face, depth
+
+
+def sample(
+    scene: "Scene", texture: Int[Array, "*rays"], u: Array, v: Array, face: Int[Array, "*rays"], rho: Array
+) -> Vec:
+    """Trilinear samples, colours from 0 to 1.
+
+    Args:
+      texture: numbers in `scene.textures`.
+      u, v: texture coordinates; 2d textures repeat, the faces of cubes end.
+      face: of cubes; 0 for 2d textures.
+      rho: how far texture coordinates move from pixel to pixel.
+    """
+    textures = scene.textures
+    deepest = max(len(t.levels) for t in textures)
+    starts = jnp.array([(*t.levels, *[t.levels[-1]] * (deepest - len(t.levels))) for t in textures])
+    width, height = (jnp.array([getattr(t, side) for t in textures])[texture] for side in ("width", "height"))
+    last = jnp.array([len(t.levels) - 1 for t in textures])[texture]
+    repeats = jnp.array([not t.cube for t in textures])[texture]
+    size = jnp.maximum(width, height).astype(jnp.float32)
+    level = jnp.clip(jnp.log2(jnp.maximum(rho * size, 1e-6)), 0.0, last.astype(jnp.float32))
+    # what the eight texels have in common is computed once, not eight times
+    u, v, face, level, width, height = jax.lax.optimization_barrier((u, v, face, level, width, height))
+
+    def at(level: Array) -> Vec:
+        w, h = jnp.maximum(width >> level, 1), jnp.maximum(height >> level, 1)
+        first = starts.reshape(-1)[texture * deepest + level] + face * w * h
+        places = jax.lax.optimization_barrier((*_corners(u, w, repeats), *_corners(v, h, repeats), first, w))
+        left, right, across, top, bottom, down, first, w = places
+        row = [first + y * w for y in (top, bottom)]
+        colours = [tuple(_unpack(scene.assets.texels[start + x]) for x in (left, right)) for start in row]
+        return _mix(
+            _mix(colours[0][0], colours[0][1], across), _mix(colours[1][0], colours[1][1], across), down
+        )
+
+    fine = jnp.floor(level).astype(jnp.int32)
+    return _mix(at(fine), at(jnp.minimum(fine + 1, last)), level - fine)
+
+
+def _corners(u: Array, n: Array, repeats: Array) -> tuple[Array, Array, Array]:
+    """The two texels of a row of n between which a texture coordinate lies, and how far on it is."""
+    # wrapped as a fraction: a remainder of integers is one of a CPU's slowest instructions
+    x = jnp.where(repeats, u - jnp.floor(u), u) * n - 0.5
+    floor = jnp.floor(x)
+    low = floor.astype(jnp.int32)
+    left = jnp.where(repeats & (low < 0), n - 1, jnp.clip(low, 0, n - 1))
+    right = jnp.where(repeats & (low >= n - 1), 0, jnp.clip(low + 1, 0, n - 1))
+    return left, right, x - floor
+
+
+def _mix(a: Vec, b: Vec, share: Array) -> Vec:
+    return a.plus(b.minus(a).times(share))
+
+
+def _unpack(words: UInt32[Array, "rays"]) -> Vec:
+    return Vec(*((words >> shift & 255).astype(jnp.float32) * (1 / 255) for shift in (0, 8, 16)))

@@ -11,10 +11,8 @@ nested, draws all worlds in one launch; `lax.map` draws them one after the other
 for as long as the process lives, because compiled programs refer to them by number.
 """
 
-import copy
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -26,32 +24,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 from mujoco import mjx
 
+from jaxrm.render.source import Source
 from jaxrm.render.view import View
 
 T = TypeVar("T")
 _NO_MATERIAL = {"mat_specular": 0.5, "mat_shininess": 0.5, "mat_emission": 0.0}  # MuJoCo's numbers
 _TAKES_MATERIAL = (0.5, 0.5, 0.5, 1.0)  # a geom of this colour takes its material's
-
-
-class Source:
-    """A model to draw from, as the static part of a pytree: hashed and compared by content.
-
-    Args:
-      mj_model: copied, so later changes do not show.
-      groups: geom groups that are drawn.
-    """
-
-    def __init__(self, mj_model: mujoco.MjModel, groups: tuple[int, ...] = (0, 1, 2)):
-        self.mj_model, self.groups = copy.copy(mj_model), tuple(groups)
-        content = np.empty(mujoco.mj_sizeModel(mj_model), np.uint8)
-        mujoco.mj_saveModel(self.mj_model, None, content)
-        self._key = hashlib.sha256(content.tobytes()).hexdigest(), self.groups
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Source) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
 
 
 class Looks(NamedTuple):
@@ -169,10 +147,10 @@ def _drawer(
     def _(axis_size: int, batched: Any, views: View, looks: Looks | None) -> tuple[Drawn, Drawn]:
         def merged(leaf: Array, is_batched: bool) -> Array:
             leaf = leaf if is_batched else jnp.broadcast_to(leaf, (axis_size, *leaf.shape))
-            return leaf.reshape(-1, *leaf.shape[2:])
+            return leaf.reshape(axis_size * leaf.shape[1], *leaf.shape[2:])
 
         drawn = draw_worlds(*jax.tree.map(merged, (views, looks), tuple(batched)))
-        split = jax.tree.map(lambda a: a.reshape(axis_size, -1, *a.shape[1:]), drawn)
+        split = jax.tree.map(lambda a: a.reshape(axis_size, a.shape[0] // axis_size, *a.shape[1:]), drawn)
         return split, jax.tree.map(lambda _: True, split)
 
     return draw_worlds
@@ -257,9 +235,9 @@ def _with_material_per_geom(model: mjx.Model, m: mujoco.MjModel) -> mjx.Model:
 
 def _draw_worlds(stage: _Stage, views: View, looks: Looks | None) -> Drawn:
     """`views` [n, ...] -> arrays [n, height, width, ...]."""
-    leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in views]
-    ok = jnp.stack([jnp.isfinite(leaf).all(-1) for leaf in leaves]).all(0)
-    ok = ok[:, None, None]
+    ok = jnp.stack([jnp.isfinite(leaf).all(tuple(range(1, leaf.ndim))) for leaf in views]).all(0)[
+        :, None, None
+    ]
     views = jax.tree.map(jnp.nan_to_num, views)
     handle = stage.context.pytree()
 

@@ -33,7 +33,7 @@ def over_background(world: World, frame: Int[Array, "tiles"], rays: Rays, hits: 
     mixed = Vec(*(jnp.where(seen, c, s) for c, s in zip(colour, sky, strict=True)))
     if scene.haze_plane is None:
         return mixed
-    plane = world.solid(frame[:, None], scene.haze_plane)
+    plane = world.solid(world.index(frame[:, None], scene.haze_plane))
     haze = _Haze(Vec.of(scene.haze[frame, None]), scene.haze[frame, 3][:, None])
     return _haze(plane, haze, rays, jnp.where(seen, hits.distance, jnp.inf), wall, mixed)
 

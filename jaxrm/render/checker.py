@@ -24,7 +24,7 @@ def tint_of_checkers(
     for plane in scene.checkered:
         share = _odd_share(world, frame, plane, point, footprint, ray)
         share = jnp.where(geom == plane, share, 0.0)
-        step = world.vec_of_geom(scene.tint_odd - scene.tint_even, frame, plane)
+        step = world.vec(scene.tint_odd - scene.tint_even, world.index(frame, plane))
         even = even.plus(step.times(share))
     return even
 
@@ -36,7 +36,7 @@ def _odd_share(world: World, frame: Array, plane: int, point: Vec, footprint: Ar
     pixel's width is a difference of its integral, a triangle wave. (After Inigo Quilez,
     "box-filtering checkers".)
     """
-    solid, scale = world.solid(frame, plane), world.scene.checker_scale[frame, plane]
+    solid, scale = world.solid(world.index(frame, plane)), world.scene.checker_scale[frame, plane]
     # a pixel that looks along the plane covers 1 / |cosine| more of it; like OpenGL's mipmaps the
     # filter is as wide across as it is along the line of sight
     width = footprint / jnp.maximum(jnp.abs(ray.dot(solid.z)), 1e-3)

@@ -14,7 +14,7 @@ from jax import Array
 from jaxtyping import Int, UInt32
 from PIL import Image
 
-from jaxrm.render.vectors import Vec
+from jaxrm.render.vectors import Vec, look_up
 
 if TYPE_CHECKING:
     from jaxrm.render.mesh import Corner
@@ -128,12 +128,12 @@ class Seen(NamedTuple):
 def colour(world: "World", seen: Seen) -> Vec:
     """The texture's colour at each point, from 0 to 1; any where the geom has no texture."""
     scene = world.scene
-    texture = jnp.maximum(jnp.array(scene.texture_of)[seen.geom], 0)
-    scale = world.vec_of_geom(scene.texture_scale, seen.frame, seen.geom)
+    texture = jnp.maximum(look_up(jnp.array(scene.texture_of), seen.geom), 0)
+    scale = world.vec(scene.texture_scale, world.index(seen.frame, seen.geom))
     right, up = (seen.solid.local(step).scaled(scale) for step in _footprint(world, seen))
     coordinates = _on_plane(scene, seen, seen.local.scaled(scale), right, up)
     if any(t.cube for t in scene.textures):
-        cube = jnp.array([t.cube for t in scene.textures])[texture]
+        cube = look_up(jnp.array([t.cube for t in scene.textures]), texture)
         around = _around(scene, seen, scale, right, up)
         coordinates = [jnp.where(cube, a, b) for a, b in zip(around, coordinates, strict=True)]
     u, v, face, rho = coordinates
@@ -156,7 +156,7 @@ def _on_plane(scene: "Scene", seen: Seen, at: Vec, right: Vec, up: Vec) -> list[
     u, v = at.x - 0.5, -at.y - 0.5
     rho = jnp.sqrt(jnp.maximum(right.x**2 + right.y**2, up.x**2 + up.y**2) + 1e-20)
     if seen.corner is not None and scene.by_texcoord:
-        follows = jnp.asarray(np.isin(np.arange(len(scene.kinds)), scene.by_texcoord))[seen.geom]
+        follows = scene.is_any(scene.by_texcoord, seen.geom)
         spread = jnp.sqrt(jnp.maximum(right.dot(right), up.dot(up)) + 1e-20)  # scale is 1 there
         u, v = jnp.where(follows, seen.corner.u, u), jnp.where(follows, seen.corner.v, v)
         rho = jnp.where(follows, seen.corner.density * spread, rho)
@@ -166,7 +166,7 @@ def _on_plane(scene: "Scene", seen: Seen, at: Vec, right: Vec, up: Vec) -> list[
 def _around(scene: "Scene", seen: Seen, scale: Vec, right: Vec, up: Vec) -> list[Array]:
     """u, v, face, texture coordinates per pixel of a cube around the geom."""
     size, z = seen.solid.size, seen.local.z
-    is_capsule = jnp.asarray(np.isin(np.arange(len(scene.kinds)), scene.capsules))[seen.geom]
+    is_capsule = scene.is_any(scene.capsules, seen.geom)
     # MuJoCo draws the caps of a capsule as half spheres with coordinates of their own
     beyond = jnp.abs(z) - size.y
     cap = jnp.sign(z) * size.y * (1.0 + beyond / jnp.maximum(size.x, 1e-9))
@@ -202,9 +202,11 @@ def sample(
     textures = scene.textures
     deepest = max(len(t.levels) for t in textures)
     starts = jnp.array([(*t.levels, *[t.levels[-1]] * (deepest - len(t.levels))) for t in textures])
-    width, height = (jnp.array([getattr(t, side) for t in textures])[texture] for side in ("width", "height"))
-    last = jnp.array([len(t.levels) - 1 for t in textures])[texture]
-    repeats = jnp.array([not t.cube for t in textures])[texture]
+    width, height = (
+        look_up(jnp.array([getattr(t, side) for t in textures]), texture) for side in ("width", "height")
+    )
+    last = look_up(jnp.array([len(t.levels) - 1 for t in textures]), texture)
+    repeats = look_up(jnp.array([not t.cube for t in textures]), texture)
     size = jnp.maximum(width, height).astype(jnp.float32)
     level = jnp.clip(jnp.log2(jnp.maximum(rho * size, 1e-6)), 0.0, last.astype(jnp.float32))
     # what the eight texels have in common is computed once, not eight times
@@ -212,11 +214,13 @@ def sample(
 
     def at(level: Array) -> Vec:
         w, h = jnp.maximum(width >> level, 1), jnp.maximum(height >> level, 1)
-        first = starts.reshape(-1)[texture * deepest + level] + face * w * h
+        first = look_up(starts.reshape(-1), texture * deepest + level) + face * w * h
         places = jax.lax.optimization_barrier((*_corners(u, w, repeats), *_corners(v, h, repeats), first, w))
         left, right, across, top, bottom, down, first, w = places
         row = [first + y * w for y in (top, bottom)]
-        colours = [tuple(_unpack(scene.assets.texels[start + x]) for x in (left, right)) for start in row]
+        colours = [
+            tuple(_unpack(look_up(scene.assets.texels, start + x)) for x in (left, right)) for start in row
+        ]
         return _mix(
             _mix(colours[0][0], colours[0][1], across), _mix(colours[1][0], colours[1][1], across), down
         )

@@ -15,7 +15,7 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from jaxrm.render.shapes import SHAPES, Solid
-from jaxrm.render.vectors import Vec
+from jaxrm.render.vectors import Vec, look_up
 
 if TYPE_CHECKING:
     from jaxrm.render.scene import Scene
@@ -163,7 +163,7 @@ def geom_of(scene: "Scene", face: Int[Array, "*rays"]) -> Int[Array, "*rays"]:
     if not scene.meshes:
         return face
     instance = jnp.maximum(face - len(scene.kinds), 0) // CLUSTER
-    return jnp.where(face >= len(scene.kinds), scene.assets.meshes.geom[instance], face)
+    return jnp.where(face >= len(scene.kinds), look_up(scene.assets.meshes.geom, instance), face)
 
 
 class Corner(NamedTuple):
@@ -185,20 +185,20 @@ def corners(scene: "Scene", face: Int[Array, "rays"], point: Vec) -> Corner:
     """Interpolates at local points on faces; anything finite where the face is none of a mesh."""
     meshes = scene.assets.meshes
     number = jnp.maximum(face - len(scene.kinds), 0)
-    cluster = meshes.cluster[number // CLUSTER]
+    cluster = look_up(meshes.cluster, number // CLUSTER)
     row = cluster * CLUSTER + number % CLUSTER
 
     def pick(rows: Array, k: int) -> Vec:
-        return Vec(*(rows[:, 3 * k + j][row] for j in range(3)))
+        return Vec(*(look_up(rows[:, 3 * k + j], row) for j in range(3)))
 
     corner, e1, e2 = (pick(meshes.corners, k) for k in range(3))
-    d = point.minus(Vec(*(meshes.centre[:, k][cluster] for k in range(3)))).minus(corner)
+    d = point.minus(Vec(*(look_up(meshes.centre[:, k], cluster) for k in range(3)))).minus(corner)
     a, b, c, p, q = e1.dot(e1), e1.dot(e2), e2.dot(e2), d.dot(e1), d.dot(e2)
     area2 = jnp.maximum(a * c - b * b, 1e-20)
     u, v = (c * p - b * q) / area2, (a * q - b * p) / area2
     n0, n1, n2 = (pick(meshes.normals, k) for k in range(3))
     normal = n0.times(1 - u - v).plus(n1.times(u)).plus(n2.times(v))
-    s = [meshes.texcoords[:, k][row] for k in range(6)]
+    s = [look_up(meshes.texcoords[:, k], row) for k in range(6)]
     area_uv = jnp.abs((s[2] - s[0]) * (s[5] - s[1]) - (s[4] - s[0]) * (s[3] - s[1]))
     return Corner(
         normal,

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from jaxrm.render import images
 from jaxrm.render.camera import Camera
@@ -155,6 +155,10 @@ class Scene:
             light_rig=LightRig.from_mujoco(m),
             source=Source(m, tuple(groups)),
         )
+
+    def is_any(self, ids: tuple[int, ...], geom: Int[Array, "*any"]) -> Bool[Array, "*any"]:
+        """Whether geoms are among some; numbers behind those of geoms count as the last."""
+        return jnp.asarray(np.isin(np.arange(len(self.kinds)), ids)).at[geom].get(mode="clip")
 
     def with_texture(self, name: str, image: Float[Array, "*faces height width 3"]) -> "Scene":
         """The scene with another picture in the place of a texture; works under `vmap`.

@@ -4,6 +4,8 @@ Per light: ambient + diffuse (n.l) + specular (n.h)^shininess, with h half way b
 directions to light and eye; computed per pixel where OpenGL does it per vertex.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -32,36 +34,42 @@ def shade(
       culled: whether shadows are looked for among the geoms of each tile alone.
     """
 
-    if culled and world.scene.planes:  # most tiles of most frames show nothing but floor and sky
-        s = jax.lax.cond(
-            is_plain(world.scene, hits),
-            lambda: surface_of_planes(world, frame, rays, hits),
-            lambda: surface(world, frame, rays, hits),
-        )
-    else:
-        s = surface(world, frame, rays, hits)
-    return _lit(world, frame, jax.lax.optimization_barrier(s), hits, shadows, culled)
+    point = rays.direction.times(jnp.where(hits.face >= 0, hits.distance, 1.0))
+    lamps = {i: _lamp(world, frame, i, point) for i, on in enumerate(world.scene.lights.active) if on}
+    dark = {
+        i: shadowed(world, frame, lamp, point, hits.face >= 0, culled)
+        for i, (lamp, _) in lamps.items()
+        if shadows and world.scene.lights.shadow[i]
+    }
+
+    def lit(look: Callable[..., Surface]) -> Vec:
+        return _lit(world, frame, look(world, frame, rays, hits), lamps, dark)
+
+    if not culled or not world.scene.planes:
+        return lit(surface)
+    # most tiles of most frames show nothing but floor and sky
+    return jax.lax.cond(is_plain(world.scene, hits), lambda: lit(surface_of_planes), lambda: lit(surface))
 
 
 def _lit(
-    world: World, frame: Int[Array, "tiles"], s: Surface, hits: Hits, shadows: bool, culled: bool
+    world: World,
+    frame: Int[Array, "tiles"],
+    s: Surface,
+    lamps: dict[int, tuple[Lamp, Array]],
+    dark: dict[int, Array],
 ) -> Vec:
-    """The light of all lights on surfaces."""
+    """The light of all lights on surfaces; `dark` says where those with shadows do not shine."""
     lights, view = world.scene.lights, world.view
     eye = Vec(*(-view.camera_mat[frame, k, 2][:, None] for k in range(3)))
     lit = _light(s, eye.times(-1.0), [_column(lights.headlight[:, k], frame) for k in range(3)])
     lit = lit.plus(s.colour.times(s.emission))
     passes = []
-    for i in range(len(lights.active)):
-        if not lights.active[i]:
-            continue
-        lamp, strength = _lamp(world, frame, i, s.point)
+    for i, (lamp, strength) in lamps.items():
         colours = [_column(c[:, i], frame) for c in (lights.ambient, lights.diffuse, lights.specular)]
         one = _light(s, lamp.towards, colours).times(strength)
-        if shadows and lights.shadow[i]:
+        if i in dark:
             # MuJoCo draws each light with shadows in a pass of its own, clamped by itself
-            dark = shadowed(world, frame, lamp, s.point, hits.face >= 0, culled)
-            passes.append(_clamp(one).times(jnp.where(dark, 0.0, 1.0)))
+            passes.append(_clamp(one).times(jnp.where(dark[i], 0.0, 1.0)))
         else:
             lit = lit.plus(one)
     total = _clamp(lit)

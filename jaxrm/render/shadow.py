@@ -85,7 +85,7 @@ def shadowed(
 
 def _behind_plane(world: World, frame: Array, plane: int, points: Vec, lamp: Lamp, limit: Array) -> Array:
     """Whether a plane is between; both of its sides cast shadows."""
-    solid = world.solid(frame[:, None], plane)
+    solid = world.solid(world.index(frame[:, None], plane))
     solid = solid._replace(offset=solid.offset.plus(points))
     dark = jnp.zeros(limit.shape, bool)
     for side in (solid, solid._replace(z=solid.z.times(-1.0))):

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jaxtyping import Int
 
@@ -14,7 +13,7 @@ from jaxrm.render.grid import Rays
 from jaxrm.render.scene import Scene
 from jaxrm.render.shapes import SHAPES, Solid
 from jaxrm.render.trace import Hits
-from jaxrm.render.vectors import Vec
+from jaxrm.render.vectors import Vec, look_up
 from jaxrm.render.world import World
 
 _SHININESS = 128.0  # OpenGL's exponent at MuJoCo's shininess 1
@@ -39,7 +38,8 @@ def surface(world: World, frame: Int[Array, "tiles"], rays: Rays, hits: Hits) ->
     geom = mesh.geom_of(scene, face)
     distance = jnp.where(hits.face >= 0, hits.distance, 1.0)
     point = rays.direction.times(distance)
-    solid = world.solid(frame, geom)
+    index = world.index(frame, geom)
+    solid = world.solid(index)
     off_centre = point.plus(solid.offset)
     local = solid.local(off_centre)
     corner = mesh.corners(scene, face, local) if scene.meshes else None
@@ -48,11 +48,11 @@ def surface(world: World, frame: Int[Array, "tiles"], rays: Rays, hits: Hits) ->
         normal = choose(face >= len(scene.kinds), solid.world(corner.normal), normal)
     normal = normal.unit()
     footprint = distance * rays.spread
-    tint = world.vec_of_geom(scene.tint_even, frame, geom)
+    tint = world.vec(scene.tint_even, index)
     if scene.checkered:
         tint = tint_of_checkers(world, frame, hits.face, point, footprint, rays.direction, tint)
     if any(number >= 0 for number in scene.texture_of):
-        textured = (jnp.array(scene.texture_of)[geom] >= 0) & (hits.face >= 0)
+        textured = (look_up(jnp.array(scene.texture_of), geom) >= 0) & (hits.face >= 0)
         seen = images.Seen(frame, geom, solid, local, corner, rays.direction, normal, footprint)
         # most tiles show none, and a sample costs as much as all the rest of a pixel
         tint = jax.lax.cond(
@@ -62,16 +62,17 @@ def surface(world: World, frame: Int[Array, "tiles"], rays: Rays, hits: Hits) ->
             seen,
             tint,
         )
-    return Surface(
+    s = Surface(
         point,
         normal,
         rays.direction.times(-1.0),
-        world.vec_of_geom(scene.rgba, frame, geom),
-        world.of_geom(scene.specular, frame, geom),
-        world.of_geom(scene.shininess, frame, geom) * _SHININESS,
-        world.of_geom(scene.emission, frame, geom),
+        world.vec(scene.rgba, index),
+        look_up(scene.specular.reshape(-1), index),
+        look_up(scene.shininess.reshape(-1), index) * _SHININESS,
+        look_up(scene.emission.reshape(-1), index),
         tint,
     )
+    return jax.lax.optimization_barrier(s)  # or each channel of each light would look all of it up again
 
 
 def surface_of_planes(world: World, frame: Int[Array, "tiles"], rays: Rays, hits: Hits) -> Surface:
@@ -81,9 +82,9 @@ def surface_of_planes(world: World, frame: Int[Array, "tiles"], rays: Rays, hits
     point = rays.direction.times(distance)
 
     def pick(leaf: Array) -> Array:
-        value = world.of_geom(leaf, frame, scene.planes[0])
+        value = leaf[frame, scene.planes[0]]
         for plane in scene.planes[1:]:
-            value = jnp.where(hits.face == plane, world.of_geom(leaf, frame, plane), value)
+            value = jnp.where(hits.face == plane, leaf[frame, plane], value)
         return value
 
     def pick_vec(rows: Array) -> Vec:
@@ -93,7 +94,7 @@ def surface_of_planes(world: World, frame: Int[Array, "tiles"], rays: Rays, hits
     if scene.checkered:
         footprint = distance * rays.spread
         tint = tint_of_checkers(world, frame, hits.face, point, footprint, rays.direction, tint)
-    s = Surface(
+    return Surface(
         point,
         jax.tree.map(pick, world.geoms.z),
         rays.direction.times(-1.0),
@@ -103,7 +104,6 @@ def surface_of_planes(world: World, frame: Int[Array, "tiles"], rays: Rays, hits
         pick(scene.emission),
         tint,
     )
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, distance.shape), s)
 
 
 def is_plain(scene: Scene, hits: Hits) -> Array:
@@ -120,19 +120,13 @@ def _normal(scene: Scene, geom: Array, solid: Solid, off_centre: Vec, local: Vec
     # capsules and planes need the axis alone, and most scenes nothing else
     height = jnp.clip(off_centre.dot(solid.z), -solid.size.y, solid.size.y)
     normal = off_centre.minus(solid.z.times(height))
-    normal = choose(_is_any(scene.planes, scene, geom), solid.z, normal)
+    normal = choose(scene.is_any(scene.planes, geom), solid.z, normal)
     for kind, shape in SHAPES.items():
         ids = getattr(scene, kind)
         if ids and kind != "capsules":
             turned = solid.world(shape.normal(solid.size, local))
-            normal = choose(_is_any(ids, scene, geom), turned, normal)
+            normal = choose(scene.is_any(ids, geom), turned, normal)
     return normal
-
-
-def _is_any(ids: tuple[int, ...], scene: Scene, geom: Array) -> Array:
-    members = np.zeros(len(scene.kinds), bool)
-    members[list(ids)] = True
-    return jnp.asarray(members)[geom]
 
 
 def choose(condition: Array, yes: Vec, no: Vec) -> Vec:

@@ -102,9 +102,12 @@ def _draw_batch(rules: Rules) -> Callable[[Scene, View], Drawn]:
         if any(jax.tree.leaves(batched[0].assets)):  # of images and meshes there is one set at a time
             drawn = jax.lax.map(lambda one: draw_batch(*one), (whole_scene, whole_view))
         else:
-            merged = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (whole_scene, whole_view))
+            frames = view.fovy.shape[-1]
+            merged = jax.tree.map(
+                lambda leaf: leaf.reshape(axis_size * frames, *leaf.shape[2:]), (whole_scene, whole_view)
+            )
             drawn = draw_batch(dataclasses.replace(merged[0], assets=scene.assets), merged[1])
-            drawn = jax.tree.map(lambda leaf: leaf.reshape(axis_size, -1, *leaf.shape[1:]), drawn)
+            drawn = jax.tree.map(lambda leaf: leaf.reshape(axis_size, frames, *leaf.shape[1:]), drawn)
         return drawn, jax.tree.map(lambda _: True, drawn)
 
     return draw_batch

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int, UInt32
 from jaxrm.render import cull, mesh
 from jaxrm.render.grid import Grid, Rays
 from jaxrm.render.shapes import SHAPES, Shape, Solid, enter_plane
+from jaxrm.render.vectors import look_up
 from jaxrm.render.world import World
 
 FAR = 1e10  # metres; the distance of a miss
@@ -59,7 +60,7 @@ def nearest(world: World, frame: Int[Array, "tiles"], rays: Rays, sets: Sets | N
 
         hits = each(world.solids(kind), frame, None if sets is None else sets[kind], test, hits)
     for plane in scene.planes:
-        distance, hit = enter_plane(world.solid(frame[:, None], plane), rays.direction)
+        distance, hit = enter_plane(world.solid(world.index(frame[:, None], plane)), rays.direction)
         hits = _closer(hits, distance, hit & (distance > start), jnp.int32(plane))
     if scene.meshes:
 
@@ -107,7 +108,9 @@ def each(
     table = jnp.stack(jax.tree.leaves(solids), axis=-1).reshape(-1, 15)
 
     def turn(carry: T, index: Array) -> T:
-        row = jax.lax.optimization_barrier(table[frame * n + index])  # read once per tile, not per ray
+        row = jax.lax.optimization_barrier(
+            look_up(table, frame * n + index)
+        )  # read once per tile, not per ray
         leaves = [row[:, k, None] for k in range(15)]
         solid = jax.tree.unflatten(jax.tree.structure(solids), leaves)
         return test(carry, solid, jnp.broadcast_to(index, frame.shape)[:, None])

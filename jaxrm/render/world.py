@@ -1,15 +1,15 @@
 """Scenes and poses of a batch of frames, as the loops over tiles and pixels look them up."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from jaxrm.render.scene import Scene
 from jaxrm.render.shapes import Solid
-from jaxrm.render.vectors import Vec
+from jaxrm.render.vectors import Vec, look_up
 from jaxrm.render.view import View
 
 
@@ -37,17 +37,12 @@ class World(NamedTuple):
         ids = jnp.array(getattr(self.scene, kind))
         return jax.tree.map(lambda leaf: leaf[:, ids], self.geoms)
 
-    def solid(self, frame: Int[Array, "*tiles"], geom: Int[Array, "*tiles"] | int) -> Solid:
-        return jax.tree.map(lambda leaf: self.of_geom(leaf, frame, geom), self.geoms)
+    def index(self, frame: Int[Array, "*tiles"], geom: Int[Array, "*tiles"] | int) -> Int[Array, "*tiles"]:
+        """Where numbers of geoms stand in tables that are flat over frames and geoms."""
+        return frame * self.geoms.size.x.shape[1] + geom
 
-    def of_geom(self, leaf: Array, frame: Array, geom: Array | int) -> Array:
-        """A number [frames, geoms] of the geom that each pixel shows."""
-        # one flat table: a gather with batch dimensions takes twice as long on a CPU
-        return leaf.reshape(-1)[frame * leaf.shape[1] + geom]
+    def solid(self, index: Int[Array, "*tiles"]) -> Solid:
+        return jax.tree.map(lambda leaf: look_up(leaf.reshape(-1), index), self.geoms)
 
-    def vec_of_geom(self, rows: Array, frame: Array, geom: Array | int) -> Vec:
-        return Vec(*(self.of_geom(rows[..., k], frame, geom) for k in range(3)))
-
-    def of_frame(self, tree: Any, frame: Array) -> Any:
-        """Leaves [frames, ...] of one frame."""
-        return jax.tree.map(lambda leaf: leaf[frame], tree)
+    def vec(self, rows: Float[Array, "frames geoms 3"], index: Int[Array, "*tiles"]) -> Vec:
+        return Vec.of(rows[..., :3].reshape(-1, 3)).map(lambda column: look_up(column, index))

@@ -98,14 +98,18 @@ def _draw_batch(rules: Rules) -> Callable[[Scene, View], Drawn]:
         def whole(leaf: Array, is_batched: bool) -> Array:
             return leaf if is_batched else jnp.broadcast_to(leaf, (axis_size, *leaf.shape))
 
-        whole_scene, whole_view = jax.tree.map(whole, (scene, view), tuple(batched))
+        frames = view.fovy.shape[-1]
         if any(jax.tree.leaves(batched[0].assets)):  # of images and meshes there is one set at a time
-            drawn = jax.lax.map(lambda one: draw_batch(*one), (whole_scene, whole_view))
+            worlds = jax.tree.map(whole, (scene, view), tuple(batched))
+            drawn = jax.lax.map(lambda one: draw_batch(*one), worlds)
         else:
-            frames = view.fovy.shape[-1]
-            merged = jax.tree.map(
-                lambda leaf: leaf.reshape(axis_size * frames, *leaf.shape[2:]), (whole_scene, whole_view)
-            )
+
+            def merge(leaf: Array, is_batched: bool) -> Array:
+                return whole(leaf, is_batched).reshape(axis_size * frames, *leaf.shape[1 + is_batched :])
+
+            bare = dataclasses.replace(scene, assets=None), view
+            flags = dataclasses.replace(batched[0], assets=None), batched[1]
+            merged = jax.tree.map(merge, bare, flags)
             drawn = draw_batch(dataclasses.replace(merged[0], assets=scene.assets), merged[1])
             drawn = jax.tree.map(lambda leaf: leaf.reshape(axis_size, frames, *leaf.shape[1:]), drawn)
         return drawn, jax.tree.map(lambda _: True, drawn)

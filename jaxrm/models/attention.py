@@ -36,11 +36,13 @@ def attend(
     if how == "xla" or how == "cudnn":
         return jax.nn.dot_product_attention(q, k, v, is_causal=causal, implementation=how)
     # jax.nn.dot_product_attention has its softmax in float32 even for float64 inputs, so this is our own.
-    scores = jnp.einsum("...qhd,...khd->...hqk", q * q.shape[-1] ** -0.5, k).astype(norm_dtype(q.dtype))
+    wide = norm_dtype(q.dtype)
+    q = q * q.shape[-1] ** -0.5
+    scores = jnp.einsum("...qhd,...khd->...hqk", q, k, preferred_element_type=wide)
     if causal:
         scores = jnp.where(jnp.tril(jnp.ones(scores.shape[-2:], bool)), scores, -jnp.inf)
     weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
-    return jnp.einsum("...hqk,...khd->...qhd", weights, v)
+    return jnp.einsum("...hqk,...khd->...qhd", weights, v, preferred_element_type=wide).astype(v.dtype)
 
 
 def split_heads(x: Float[Array, "*batch width"], heads: int) -> Float[Array, "*batch heads head"]:

@@ -7,11 +7,11 @@ CLIP (Radford et al. 2021, arXiv 2103.00020) with a vision transformer or a ResN
 import math
 from dataclasses import dataclass, replace
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from jaxrm.models.layers import linear
 from jaxrm.models.network import Network
 from jaxrm.models.resnet import ResNet, ResNetConfig
 from jaxrm.models.text import TextConfig, TextTower
@@ -71,8 +71,9 @@ class Clip(Network):
         size, dtype = config.projection, config.dtype
         image_width, text_width = config.vision.width, config.text.transformer.width
         projected = config.project_image
-        self.vision_projection = _linear(image_width, size, False, dtype, rngs) if projected else None
-        self.text_projection = _linear(text_width, size, config.text_bias, dtype, rngs)
+        project = linear(image_width, size, image_width**-0.5, dtype, rngs, bias=False) if projected else None
+        self.vision_projection = project
+        self.text_projection = linear(text_width, size, text_width**-0.5, dtype, rngs, bias=config.text_bias)
         self.logit_scale = nnx.Param(jnp.asarray(config.logit_scale, jnp.float32))
         bias = config.logit_bias
         self.logit_bias = None if bias is None else nnx.Param(jnp.asarray(bias, jnp.float32))
@@ -93,8 +94,3 @@ class Clip(Network):
         """
         scaled = jnp.exp(self.logit_scale[...].astype(images.dtype)) * (images @ texts.T)
         return scaled if self.logit_bias is None else scaled + self.logit_bias[...].astype(images.dtype)
-
-
-def _linear(inputs: int, outputs: int, bias: bool, dtype: str, rngs: nnx.Rngs) -> nnx.Linear:
-    normal = jax.nn.initializers.normal(inputs**-0.5)
-    return nnx.Linear(inputs, outputs, use_bias=bias, kernel_init=normal, dtype=dtype, rngs=rngs)

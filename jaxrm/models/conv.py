@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jaxrm.models.layers import matmul
+
 
 def conv(
     x: Float[Array, "n h w c"], kernel: Float[Array, "kh kw i o"], *, stride: int = 1, groups: int = 1
@@ -12,7 +14,7 @@ def conv(
     """A convolution padded by (size - 1) / 2 on each side, as torch's ResNets and ConvNeXt have it."""
     size = kernel.shape[0]
     if size == 1 and stride == 1 and groups == 1:
-        return x @ kernel[0, 0]
+        return matmul(x, kernel[0, 0])
     pad = (size - 1) // 2
     return jax.lax.conv_general_dilated(
         x,

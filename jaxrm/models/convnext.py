@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxrm.models.conv import conv
-from jaxrm.models.layers import ACTIVATIONS, PatchEmbedding, check_activation, layer_norm
+from jaxrm.models.layers import PatchEmbedding, activate, check_activation, layer_norm, linear
 from jaxrm.models.network import Network
 
 NORM_EPS = 1e-6  # of all norms but the last
@@ -68,18 +68,19 @@ class Block(nnx.Module):
 
     def __init__(self, width: int, config: ConvNextConfig, *, rngs: nnx.Rngs):
         self.config = config
-        dtype, draw = config.dtype, jax.nn.initializers.normal(0.02)
-        self.kernel = nnx.Param(draw(rngs(), (KERNEL, KERNEL, 1, width), jnp.float32))
+        dtype, std = config.dtype, 0.02
+        kernel = std * jax.random.normal(rngs(), (KERNEL, KERNEL, 1, width), jnp.float32)
+        self.kernel = nnx.Param(kernel)
         self.bias = nnx.Param(jnp.zeros(width, jnp.float32))
         self.norm = layer_norm(width, NORM_EPS, dtype)
-        self.up = nnx.Linear(width, EXPANSION * width, kernel_init=draw, dtype=dtype, rngs=rngs)
-        self.down = nnx.Linear(EXPANSION * width, width, kernel_init=draw, dtype=dtype, rngs=rngs)
+        self.up = linear(width, EXPANSION * width, std, dtype, rngs)
+        self.down = linear(EXPANSION * width, width, std, dtype, rngs)
         start = config.layer_scale
         self.scale = None if start is None else nnx.Param(jnp.full(width, start, jnp.float32))
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
         y = conv(x, self.kernel[...].astype(x.dtype), groups=x.shape[-1]) + self.bias[...].astype(x.dtype)
-        y = self.down(ACTIVATIONS[self.config.activation](self.up(self.norm(y).astype(x.dtype))))
+        y = self.down(activate(self.config.activation, self.up(self.norm(y).astype(x.dtype))))
         return x + (y if self.scale is None else y * self.scale[...].astype(x.dtype))
 
 

@@ -6,6 +6,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxrm.models.attention import attend, split_heads
+from jaxrm.models.layers import linear, matmul
 from jaxrm.models.transformer import Mlp, TransformerConfig
 
 
@@ -16,7 +17,8 @@ class QueryPool(nnx.Module):
         self.config = config
         width = config.width
         self.query = nnx.Param(width**-0.5 * jax.random.normal(rngs(), (width,), jnp.float32))
-        self.qkv, self.out = _projections(width, width, config.dtype, rngs)
+        self.qkv = linear(width, (3, width), width**-0.5, config.dtype, rngs)
+        self.out = linear(width, width, width**-0.5, config.dtype, rngs)
         self.norm = config.norm()
         self.mlp = Mlp(config, rngs=rngs)
 
@@ -33,24 +35,19 @@ class MeanPool(nnx.Module):
         self.heads = heads
         std = width**-0.5
         self.positions = nnx.Param(std * jax.random.normal(rngs(), (places + 1, width), jnp.float32))
-        self.qkv, self.out = _projections(width, output, dtype, rngs)
+        self.qkv = linear(width, (3, width), std, dtype, rngs)
+        self.out = linear(width, output, std, dtype, rngs)
 
     def __call__(self, x: Float[Array, "n places width"]) -> Float[Array, "n output"]:
         x = jnp.concatenate([x.mean(axis=1, keepdims=True), x], axis=1) + self.positions[...].astype(x.dtype)
         return self.out(_gather(x[:, 0], x, self.qkv, self.heads))
 
 
-def _projections(width: int, output: int, dtype: str, rngs: nnx.Rngs) -> tuple[nnx.LinearGeneral, nnx.Linear]:
-    normal = jax.nn.initializers.normal(width**-0.5)
-    qkv = nnx.LinearGeneral(width, (3, width), kernel_init=normal, dtype=dtype, rngs=rngs)
-    return qkv, nnx.Linear(width, output, kernel_init=normal, dtype=dtype, rngs=rngs)
-
-
 def _gather(query: jax.Array, x: jax.Array, qkv: nnx.LinearGeneral, heads: int) -> jax.Array:
     """[n, width] asks [n, length, width]; only the query itself is projected as a query."""
     assert qkv.bias is not None
-    kernel, bias = (a[...].astype(x.dtype) for a in (qkv.kernel, qkv.bias))
-    q = query @ kernel[:, 0] + bias[0]
-    k, v = jnp.moveaxis(jnp.einsum("nlw,wpo->nlpo", x, kernel[:, 1:]) + bias[1:], -2, 0)
+    kernel, bias = qkv.kernel[...], qkv.bias[...].astype(x.dtype)
+    q = matmul(query, kernel[:, 0]) + bias[0]
+    k, v = jnp.moveaxis(matmul(x, kernel[:, 1:]) + bias[1:], -2, 0)
     q, k, v = (split_heads(a, heads) for a in (q[:, None], k, v))
     return attend(q, k, v).reshape(query.shape)

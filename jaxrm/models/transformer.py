@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxrm.models.attention import attend, check_attention, split_heads
-from jaxrm.models.layers import ACTIVATIONS, check_activation, layer_norm
+from jaxrm.models.layers import activate, check_activation, layer_norm, linear
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,9 @@ class Attention(nnx.Module):
 
     def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
         self.config = config
-        width, normal = config.width, jax.nn.initializers.normal
-        residual_std = width**-0.5 * (2 * config.layers) ** -0.5
-        self.qkv = nnx.LinearGeneral(
-            width, (3, width), kernel_init=normal(width**-0.5), dtype=config.dtype, rngs=rngs
-        )
-        self.out = nnx.Linear(width, width, kernel_init=normal(residual_std), dtype=config.dtype, rngs=rngs)
+        width, std = config.width, config.width**-0.5
+        self.qkv = linear(width, (3, width), std, config.dtype, rngs)
+        self.out = linear(width, width, std * (2 * config.layers) ** -0.5, config.dtype, rngs)
 
     def __call__(
         self, x: Float[Array, "*batch length width"], causal: bool
@@ -84,18 +81,17 @@ class Mlp(nnx.Module):
 
     def __init__(self, config: TransformerConfig, *, rngs: nnx.Rngs):
         self.config = config
-        normal, width, hidden = jax.nn.initializers.normal, config.width, config.mlp_width
-        up_std, up_width = (2 * width) ** -0.5, 2 * hidden if config.gated else hidden
-        down_std = width**-0.5 * (2 * config.layers) ** -0.5
-        self.up = nnx.Linear(width, up_width, kernel_init=normal(up_std), dtype=config.dtype, rngs=rngs)
-        self.down = nnx.Linear(hidden, width, kernel_init=normal(down_std), dtype=config.dtype, rngs=rngs)
+        width, hidden = config.width, config.mlp_width
+        up_width = 2 * hidden if config.gated else hidden
+        self.up = linear(width, up_width, (2 * width) ** -0.5, config.dtype, rngs)
+        self.down = linear(hidden, width, width**-0.5 * (2 * config.layers) ** -0.5, config.dtype, rngs)
 
     def __call__(self, x: Float[Array, "*batch width"]) -> Float[Array, "*batch width"]:
-        hidden, activation = self.up(x), ACTIVATIONS[self.config.activation]
+        hidden, name = self.up(x), self.config.activation
         if not self.config.gated:
-            return self.down(activation(hidden))
+            return self.down(activate(name, hidden))
         gate, value = jnp.split(hidden, 2, axis=-1)
-        return self.down(activation(gate) * value)
+        return self.down(activate(name, gate) * value)
 
 
 class Block(nnx.Module):

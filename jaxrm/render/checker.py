@@ -41,8 +41,10 @@ def _odd_share(world: World, frame: Array, plane: int, point: Vec, footprint: Ar
     # filter is as wide across as it is along the line of sight
     width = footprint / jnp.maximum(jnp.abs(ray.dot(solid.z)), 1e-3)
     product = jnp.ones_like(footprint)
-    for k, (axis, sign) in enumerate(((solid.x, 0.5), (solid.y, -0.5))):  # rows run against the plane's y
-        u = sign * scale[..., k] * (point.dot(axis) + solid.offset.dot(axis)) - 0.5
+    sides = ((solid.x, solid.size.x, 0.5), (solid.y, solid.size.y, -0.5))  # rows run against the plane's y
+    for k, (axis, half, sign) in enumerate(sides):
+        # the texture begins at the plane's edge, or at the centre of an infinite one
+        u = scale[..., k] * (sign * (point.dot(axis) + solid.offset.dot(axis)) + 0.5 * half)
         product = product * _mean_square_wave(u, 0.5 * jnp.abs(scale[..., k]) * width)
     return 0.5 - 0.5 * product
 

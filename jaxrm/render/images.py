@@ -1,7 +1,7 @@
 """Image textures: mipmaps in one array of words, and trilinear samples of them.
 
-The mapping is that of MuJoCo's renderer: two-dimensional textures are projected along the geom's z axis
-or follow the texture coordinates of a mesh, cube textures are seen from the geom's centre.
+The mapping is that of MuJoCo's renderer: two-dimensional textures are laid around the geom or follow the
+texture coordinates of a mesh, cube textures are seen from the geom's centre.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,12 +14,12 @@ from jax import Array
 from jaxtyping import Int, UInt32
 from PIL import Image
 
+from jaxrm.render.shapes import SHAPES, Solid
 from jaxrm.render.vectors import Vec, look_up
 
 if TYPE_CHECKING:
     from jaxrm.render.mesh import Corner
     from jaxrm.render.scene import Scene
-    from jaxrm.render.shapes import Solid
     from jaxrm.render.world import World
 
 
@@ -117,7 +117,7 @@ class Seen(NamedTuple):
 
     frame: Int[Array, "tiles 1"]
     geom: Int[Array, "tiles rays"]
-    solid: "Solid"
+    solid: Solid
     local: Vec
     corner: "Corner | None"
     ray: Vec
@@ -127,53 +127,110 @@ class Seen(NamedTuple):
 
 def colour(world: "World", seen: Seen) -> Vec:
     """The texture's colour at each point, from 0 to 1; any where the geom has no texture."""
-    scene = world.scene
+    scene, index = world.scene, world.index(seen.frame, seen.geom)
     texture = jnp.maximum(look_up(jnp.array(scene.texture_of), seen.geom), 0)
-    scale = world.vec(scene.texture_scale, world.index(seen.frame, seen.geom))
-    right, up = (seen.solid.local(step).scaled(scale) for step in _footprint(world, seen))
-    coordinates = _on_plane(scene, seen, seen.local.scaled(scale), right, up)
+    u, v, rho = _on_surface(world, seen, index)
+    face = jnp.zeros_like(texture)
     if any(t.cube for t in scene.textures):
         cube = look_up(jnp.array([t.cube for t in scene.textures]), texture)
-        around = _around(scene, seen, scale, right, up)
-        coordinates = [jnp.where(cube, a, b) for a, b in zip(around, coordinates, strict=True)]
-    u, v, face, rho = coordinates
+        around = _around(world, seen, index)
+        u, v, rho, face = (jnp.where(cube, a, b) for a, b in zip(around, (u, v, rho, face), strict=True))
     return sample(scene, texture, u, v, face.astype(jnp.int32), rho)
 
 
-def _footprint(world: "World", seen: Seen) -> list[Vec]:
-    """How a surface moves under a step of one pixel to the right and of one up, metres."""
+def _steps(world: "World", seen: Seen) -> list[Vec]:
+    """How a point moves in the geom's axes under a step of one pixel to the right, and of one up, metres."""
     slope = seen.ray.dot(seen.normal)
     slope = jnp.where(jnp.abs(slope) < 1e-3, -1e-3, slope)
     steps = []
     for k in range(2):
         step = Vec(*(world.view.camera_mat[seen.frame, j, k] for j in range(3)))
-        steps.append(step.minus(seen.ray.times(step.dot(seen.normal) / slope)).times(seen.width))
+        step = step.minus(seen.ray.times(step.dot(seen.normal) / slope)).times(seen.width)
+        steps.append(seen.solid.local(step))
     return steps
 
 
-def _on_plane(scene: "Scene", seen: Seen, at: Vec, right: Vec, up: Vec) -> list[Array]:
-    """u, v, face, texture coordinates per pixel of a projection along z, or of texture coordinates."""
-    u, v = at.x - 0.5, -at.y - 0.5
-    rho = jnp.sqrt(jnp.maximum(right.x**2 + right.y**2, up.x**2 + up.y**2) + 1e-20)
+def _on_surface(world: "World", seen: Seen, index: Array) -> tuple[Array, Array, Array]:
+    """u, v and texture coordinates per pixel of a two-dimensional texture."""
+    scene = world.scene
+    repeat = [look_up(scene.texture_repeat[..., k].reshape(-1), index) for k in range(2)]
+    places = [seen.local, *(seen.local.plus(step) for step in _steps(world, seen))]
+    (u, v), right, up = (
+        [c * r for c, r in zip(_unroll(scene, seen, p), repeat, strict=True)] for p in places
+    )
+
+    def moved(to: list[Array]) -> Array:
+        du, dv = to[0] - u, to[1] - v
+        return (du - repeat[0] * jnp.round(du / repeat[0])) ** 2 + dv**2  # not around the seam
+
+    rho = jnp.sqrt(jnp.maximum(moved(right), moved(up)) + 1e-20)
     if seen.corner is not None and scene.by_texcoord:
         follows = scene.is_any(scene.by_texcoord, seen.geom)
-        spread = jnp.sqrt(jnp.maximum(right.dot(right), up.dot(up)) + 1e-20)  # scale is 1 there
-        u, v = jnp.where(follows, seen.corner.u, u), jnp.where(follows, seen.corner.v, v)
-        rho = jnp.where(follows, seen.corner.density * spread, rho)
-    return [u, v, jnp.zeros_like(u), rho]
+        longest = jnp.sqrt(jnp.maximum(*(step.dot(step) for step in _steps(world, seen))) + 1e-20)
+        u, v = (
+            jnp.where(follows, c * r, other)
+            for c, r, other in zip((seen.corner.u, seen.corner.v), repeat, (u, v), strict=True)
+        )
+        rho = jnp.where(follows, seen.corner.density * longest * jnp.maximum(*repeat), rho)
+    return u, v, rho
 
 
-def _around(scene: "Scene", seen: Seen, scale: Vec, right: Vec, up: Vec) -> list[Array]:
-    """u, v, face, texture coordinates per pixel of a cube around the geom."""
-    size, z = seen.solid.size, seen.local.z
-    is_capsule = scene.is_any(scene.capsules, seen.geom)
+def _unroll(scene: "Scene", seen: Seen, point: Vec) -> tuple[Array, Array]:
+    """Texture coordinates of one repeat at a local point near the one seen, as MuJoCo lays them on geoms."""
+    size = seen.solid.size
+    at = Vec(*(x / jnp.where(s > 0, s, 1.0) for x, s in zip(point, size, strict=True)))
+    # planes, and meshes without coordinates of their own: projected along z
+    finite = [jnp.where(s > 0, 0.5, 0.0) for s in (size.x, size.y)]
+    u, v = finite[0] + 0.5 * at.x, finite[1] - 0.5 * at.y
+    if scene.boxes:
+        n, box = SHAPES["boxes"].normal(size, seen.local), scene.is_any(scene.boxes, seen.geom)
+        across, down = jnp.where(n.x != 0, at.y, at.x), jnp.where(n.z != 0, at.y, at.z)
+        u, v = jnp.where(box, 0.5 + 0.5 * across, u), jnp.where(box, 0.5 - 0.5 * down, v)
+    if scene.ellipsoids:
+        egg = scene.is_any(scene.ellipsoids, seen.geom)
+        u, v = jnp.where(egg, _turn(at), u), jnp.where(egg, 0.5 - _asin(at.z) / jnp.pi, v)
+    if scene.cylinders:
+        n, can = SHAPES["cylinders"].normal(size, seen.local), scene.is_any(scene.cylinders, seen.geom)
+        flat, tall = 0.5 + 0.5 * at.x, point.z / jnp.maximum(size.y, 1e-9)
+        radial = point.y / jnp.maximum(size.x, 1e-9)
+        u = jnp.where(can, jnp.where(n.z != 0, flat, _turn(point)), u)
+        v = jnp.where(can, jnp.where(n.z != 0, 0.5 + 0.5 * radial, 0.5 - 0.5 * tall), v)
+    if scene.capsules:
+        rod = scene.is_any(scene.capsules, seen.geom)
+        beyond = point.z - jnp.clip(point.z, -size.y, size.y)
+        rise = _asin(beyond / jnp.maximum(size.x, 1e-9)) / (0.5 * jnp.pi)  # from -1 to 1 at the poles
+        along = 0.5 - 0.5 * point.z / jnp.maximum(size.y, 1e-9)
+        cap = jnp.where(rise > 0, 1.0 - rise, -rise)
+        ball = size.y <= 0
+        height = jnp.where(ball, 0.5 - 0.5 * rise, jnp.where(beyond == 0, along, cap))
+        u, v = jnp.where(rod, _turn(point), u), jnp.where(rod, height, v)
+    return u, v
+
+
+def _turn(point: Vec) -> Array:
+    """Share of a turn about z, from 0 to 1."""
+    on_axis = (point.x == 0) & (point.y == 0)
+    share = jnp.arctan2(point.y, jnp.where(on_axis, 1e-9, point.x)) / (2 * jnp.pi)
+    return jnp.where(share < 0, share + 1.0, share)
+
+
+def _asin(x: Array) -> Array:
+    return jnp.arcsin(jnp.clip(x, -1.0 + 1e-6, 1.0 - 1e-6))
+
+
+def _around(world: "World", seen: Seen, index: Array) -> tuple[Array, Array, Array, Array]:
+    """u, v, texture coordinates per pixel, and face of a cube around the geom."""
+    scene, size, z = world.scene, seen.solid.size, seen.local.z
+    scale = world.vec(scene.texture_scale, index)
     # MuJoCo draws the caps of a capsule as half spheres with coordinates of their own
     beyond = jnp.abs(z) - size.y
     cap = jnp.sign(z) * size.y * (1.0 + beyond / jnp.maximum(size.x, 1e-9))
-    at = seen.local._replace(z=jnp.where(is_capsule & (beyond > 0) & (size.y > 0), cap, z))
+    on_cap = scene.is_any(scene.capsules, seen.geom) & (beyond > 0) & (size.y > 0)
+    at = seen.local._replace(z=jnp.where(on_cap, cap, z))
     u, v, face, depth = cube_face(at.scaled(scale))
+    right, up = (step.scaled(scale) for step in _steps(world, seen))
     longest = jnp.maximum(right.dot(right), up.dot(up))
-    return [u, v, face, 0.5 * jnp.sqrt(longest + 1e-20) / depth]
+    return u, v, 0.5 * jnp.sqrt(longest + 1e-20) / depth, face
 
 
 def cube_face(v: Vec) -> tuple[Array, Array, Array, Array]:

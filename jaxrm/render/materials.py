@@ -29,6 +29,7 @@ class Surfaces:
     tint_odd: np.ndarray
     checker_scale: np.ndarray
     texture_scale: np.ndarray
+    texture_repeat: np.ndarray
     texture: np.ndarray
     by_texcoord: np.ndarray
     reflectance: np.ndarray
@@ -46,6 +47,7 @@ def read_surfaces(m: mujoco.MjModel) -> Surfaces:
         tint_odd=np.ones((n, 3), np.float32),
         checker_scale=np.zeros((n, 2), np.float32),
         texture_scale=np.ones((n, 3), np.float32),
+        texture_repeat=np.ones((n, 2), np.float32),
         texture=np.full(n, -1, np.int32),
         by_texcoord=np.zeros(n, bool),
         reflectance=np.zeros(n, np.float32),
@@ -70,34 +72,30 @@ def read_surfaces(m: mujoco.MjModel) -> Surfaces:
 def _read_texture(m: mujoco.MjModel, geom: int, material: int, texture: int, out: Surfaces) -> None:
     faces = images.read_texture(m, texture)
     flat = m.tex_type[texture] == mujoco.mjtTexture.mjTEXTURE_2D
-    kind, size, repeat = m.geom_type[geom], m.geom_size[geom], m.mat_texrepeat[material]
-    uniform = bool(m.mat_texuniform[material])
+    kind, size, uniform = m.geom_type[geom], _size(m, geom), bool(m.mat_texuniform[material])
+    repeat = m.mat_texrepeat[material] * np.where(uniform & (size[:2] > 0), size[:2], 1.0)
     colours = faces.reshape(-1, 3)
     checker = _checker_colours(faces[0]) if flat and kind == _GEOM.mjGEOM_PLANE else None
     if np.all(colours == colours[0]):
         out.tint_even[geom] = out.tint_odd[geom] = colours[0]
     elif checker is not None:
         out.tint_even[geom], out.tint_odd[geom] = checker
-        spatial = (size[:2] <= 0) | uniform  # repeats count per metre
-        out.checker_scale[geom] = repeat / np.where(spatial, 1.0, np.where(size[:2] > 0, size[:2], 1))
+        out.checker_scale[geom] = repeat / np.where(size[:2] > 0, size[:2], 1.0)
     else:
         out.texture[geom] = texture
+        out.texture_repeat[geom] = repeat
+        out.texture_scale[geom] = 1.0 if uniform else 1.0 / np.where(size > 0, size, 1.0)
         out.by_texcoord[geom] = (
             flat and kind == _GEOM.mjGEOM_MESH and m.mesh_texcoordadr[m.geom_dataid[geom]] >= 0
         )
-        if not out.by_texcoord[geom]:
-            out.texture_scale[geom] = _scale(kind, size, repeat, uniform, flat)
 
 
-def _scale(kind: int, size: np.ndarray, repeat: np.ndarray, uniform: bool, flat: bool) -> np.ndarray:
-    """Texture coordinates per metre along the geom's axes; MuJoCo scales unit shapes up to a geom's size."""
+def _size(m: mujoco.MjModel, geom: int) -> np.ndarray:
+    """What MuJoCo scales a unit shape by, along the geom's axes."""
+    kind, size = m.geom_type[geom], m.geom_size[geom]
     if kind == _GEOM.mjGEOM_SPHERE:
-        size = size[[0, 0, 0]]
-    elif kind in (_GEOM.mjGEOM_CAPSULE, _GEOM.mjGEOM_CYLINDER):
-        size = size[[0, 0, 1]]
-    spatial = (size <= 0) | uniform
-    scale = np.where(spatial, 1.0, 1.0 / np.where(size > 0, size, 1.0))
-    return 0.5 * scale * np.append(repeat, 0.0) if flat else scale
+        return size[[0, 0, 0]]
+    return size[[0, 0, 1]] if kind in (_GEOM.mjGEOM_CAPSULE, _GEOM.mjGEOM_CYLINDER) else size
 
 
 def _checker_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

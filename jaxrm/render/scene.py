@@ -65,7 +65,8 @@ class Scene:
       specular, shininess, emission: as in MuJoCo's materials.
       tint_even, tint_odd: the two colours of a checker; equal where there is none.
       checker_scale: repeats of the checker per two metres along the plane's x and y; 0 without.
-      texture_scale: texture coordinates per metre along the geom's axes.
+      texture_scale: of cube textures: from metres along the geom's axes to the cube.
+      texture_repeat: of two-dimensional textures: how often they go around the geom, or across it.
       sky: the background's colour as a polynomial in the sine of the elevation: coefficients, constant
         first.
       haze: colour of the haze on the horizon, and its width (`vis.map.haze`).
@@ -95,6 +96,7 @@ class Scene:
     tint_odd: Float[Array, "geoms 3"]
     checker_scale: Float[Array, "geoms 2"]
     texture_scale: Float[Array, "geoms 3"]
+    texture_repeat: Float[Array, "geoms 2"]
     sky: Float[Array, "degree 3"]
     haze: Float[Array, "4"]
     camera_fovy: Float[Array, "cameras"]

@@ -96,7 +96,7 @@ def surface_of_planes(world: World, frame: Int[Array, "tiles"], rays: Rays, hits
         tint = tint_of_checkers(world, frame, hits.face, point, footprint, rays.direction, tint)
     return Surface(
         point,
-        jax.tree.map(pick, world.geoms.z),
+        jax.tree.map(pick, world.geoms.z).unit(),  # as `surface` does: no pixel may depend on its neighbours
         rays.direction.times(-1.0),
         pick_vec(scene.rgba),
         pick(scene.specular),

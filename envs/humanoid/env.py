@@ -39,10 +39,11 @@ class Humanoid:
         bounds: tuple[criteria.Bound, ...],
         control: str,
         episode_length: int,
+        skin: str = "robot",
     ):
         self.name, self.goal, self.baseline, self.camera, self.bounds = name, goal, baseline, camera, bounds
         self.episode_length = episode_length
-        self.mj_model = body.make_spec(control).compile()
+        self.mj_model = body.make_spec(control, skin).compile()
         self.scene = Scene.from_mujoco(self.mj_model)
         self.action_size = self.mj_model.nu
         self._model = mjx.put_model(self.mj_model)

@@ -18,6 +18,11 @@ CAMERA = Camera.free(
 FAR_CAMERA = Camera.free(
     distance=2.9, azimuth=145.0, elevation=-12.0, lookat=(0.0, 0.0, 0.88), body="torso", level=True
 )
+# VLM-RM's own, for comparison
+PAPER_CAMERA = Camera.free(
+    distance=3.5, azimuth=180.0, elevation=-10.0, lookat=(0.0, 0.0, 1.0), body="torso", level=True
+)
+CAMERAS = {"side": CAMERA, "far": FAR_CAMERA, "paper": PAPER_CAMERA}
 
 
 class Task(NamedTuple):
@@ -49,10 +54,27 @@ TASKS = {
 
 
 def factory(name: str) -> Callable[..., Humanoid]:
-    def make(control: str = "position", episode_length: int = EPISODE_LENGTH) -> Humanoid:
+    def make(
+        control: str = "position",
+        episode_length: int = EPISODE_LENGTH,
+        skin: str = "robot",
+        camera: str | Camera | None = None,
+    ) -> Humanoid:
+        """A task; `camera` is a preset of `CAMERAS` or one of the user's, None for the task's own."""
         task = TASKS[name]
+        if isinstance(camera, str):
+            if camera not in CAMERAS:
+                raise ValueError(f"camera must be one of {', '.join(CAMERAS)} or a Camera, not {camera!r}")
+            camera = CAMERAS[camera]
         return Humanoid(
-            f"humanoid/{name}", task.goal, BASELINE, task.camera, task.bounds, control, episode_length
+            f"humanoid/{name}",
+            task.goal,
+            BASELINE,
+            camera or task.camera,
+            task.bounds,
+            control,
+            episode_length,
+            skin,
         )
 
     return make

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.humanoid import body, concepts, criteria, postures
+from envs.humanoid import body, skins, concepts, criteria, postures
 from jaxrm.types import Pose
 
 
@@ -86,7 +86,7 @@ def test_every_limb_touches_the_floor_and_no_joint_sees_its_neighbour(env):
     model = env.mj_model
     for geom in range(model.ngeom):
         name = model.geom(geom).name
-        if name in body.SKIN:
+        if name in skins.ROBOT:
             assert model.geom_contype[geom] & model.geom_conaffinity[model.geom("floor").id], name
     standing = mujoco.MjData(model)
     standing.qpos[2] = body.START_HEIGHT
@@ -222,3 +222,31 @@ def test_degree_slopes_from_standing_to_kneeling(sampler, put, measures):
     bounds = concepts.POSTURES["kneeling"].bounds
     degrees = [float(criteria.degree(bounds, measures(qpos))) for qpos in path]
     assert np.all(np.diff(degrees) >= 0) and degrees[0] < 0.2 and degrees[-1] == 1.0
+
+
+@pytest.mark.parametrize("skin", ["plain", "textured"])
+def test_skins_leave_physics_alone(skin):
+    dressed, robot = (body.make_spec(skin=name).compile() for name in (skin, "robot"))
+    for field in (
+        "body_mass",
+        "body_inertia",
+        "jnt_range",
+        "dof_damping",
+        "dof_armature",
+        "actuator_gainprm",
+    ):
+        np.testing.assert_array_equal(getattr(dressed, field), getattr(robot, field))
+    moved = []
+    for model in (dressed, robot):
+        data = mujoco.MjData(model)
+        data.ctrl[:] = 0.3
+        mujoco.mj_step(model, data, 200)  # falls onto the floor: contacts are the same too
+        moved.append(data.qpos.copy())
+    np.testing.assert_array_equal(*moved)
+
+
+def test_skins_and_cameras_have_names():
+    with pytest.raises(ValueError, match="skin must be one of plain, textured, robot, not 'fur'"):
+        envs.make("humanoid/kneeling", skin="fur")
+    with pytest.raises(ValueError, match="camera must be one of side, far, paper or a Camera, not 'moon'"):
+        envs.make("humanoid/kneeling", camera="moon")

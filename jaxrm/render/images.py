@@ -15,7 +15,7 @@ from jaxtyping import Int, UInt32
 from PIL import Image
 
 from jaxrm.render.shapes import SHAPES, Solid
-from jaxrm.render.vectors import Vec, look_up
+from jaxrm.render.vectors import Vec, look_up, once
 
 if TYPE_CHECKING:
     from jaxrm.render.mesh import Corner
@@ -267,12 +267,12 @@ def sample(
     size = jnp.maximum(width, height).astype(jnp.float32)
     level = jnp.clip(jnp.log2(jnp.maximum(rho * size, 1e-6)), 0.0, last.astype(jnp.float32))
     # what the eight texels have in common is computed once, not eight times
-    u, v, face, level, width, height = jax.lax.optimization_barrier((u, v, face, level, width, height))
+    u, v, face, level, width, height = once((u, v, face, level, width, height))
 
     def at(level: Array) -> Vec:
         w, h = jnp.maximum(width >> level, 1), jnp.maximum(height >> level, 1)
         first = look_up(starts.reshape(-1), texture * deepest + level) + face * w * h
-        places = jax.lax.optimization_barrier((*_corners(u, w, repeats), *_corners(v, h, repeats), first, w))
+        places = once((*_corners(u, w, repeats), *_corners(v, h, repeats), first, w))
         left, right, across, top, bottom, down, first, w = places
         row = [first + y * w for y in (top, bottom)]
         colours = [

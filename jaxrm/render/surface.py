@@ -13,7 +13,7 @@ from jaxrm.render.grid import Rays
 from jaxrm.render.scene import Scene
 from jaxrm.render.shapes import SHAPES, Solid
 from jaxrm.render.trace import Hits
-from jaxrm.render.vectors import Vec, look_up
+from jaxrm.render.vectors import Vec, look_up, once
 from jaxrm.render.world import World
 
 _SHININESS = 128.0  # OpenGL's exponent at MuJoCo's shininess 1
@@ -72,7 +72,7 @@ def surface(world: World, frame: Int[Array, "tiles"], rays: Rays, hits: Hits) ->
         look_up(scene.emission.reshape(-1), index),
         tint,
     )
-    return jax.lax.optimization_barrier(s)  # or each channel of each light would look all of it up again
+    return once(s)  # or each channel of each light would look all of it up again
 
 
 def surface_of_planes(world: World, frame: Int[Array, "tiles"], rays: Rays, hits: Hits) -> Surface:

@@ -21,7 +21,7 @@ from jaxrm.render.grid import Grid, Rays, tile_rays
 from jaxrm.render.scene import Scene
 from jaxrm.render.shade import shade
 from jaxrm.render.trace import Hits, Sets, nearest, visible
-from jaxrm.render.vectors import Vec
+from jaxrm.render.vectors import Vec, once
 from jaxrm.render.view import View
 from jaxrm.render.world import World
 
@@ -152,8 +152,8 @@ def _draw_some(world: World, sets: Sets | None, frame: Array, tile: Array, rules
     grid, view = rules.grid, world.view
     rays = tile_rays(grid, view.camera_mat[frame], view.fovy[frame], tile)
     # barriers: what is used many times is computed once
-    rays = jax.lax.optimization_barrier(rays)
-    hits = jax.lax.optimization_barrier(nearest(world, frame, rays, sets))
+    rays = once(rays)
+    hits = once(nearest(world, frame, rays, sets))
     colour = shade(world, frame, rays, hits, rules.shadows, sets is not None)
     colour = over_background(world, frame, rays, hits, colour)
     return {key: _pixels(key, world, rays, hits, colour, grid) for key in rules.wanted}

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int, UInt32
 from jaxrm.render import cull, mesh
 from jaxrm.render.grid import Grid, Rays
 from jaxrm.render.shapes import SHAPES, Shape, Solid, enter_plane
-from jaxrm.render.vectors import look_up
+from jaxrm.render.vectors import look_up, once
 from jaxrm.render.world import World
 
 FAR = 1e10  # metres; the distance of a miss
@@ -108,15 +108,14 @@ def each(
     table = jnp.stack(jax.tree.leaves(solids), axis=-1).reshape(-1, 15)
 
     def turn(carry: T, index: Array) -> T:
-        row = jax.lax.optimization_barrier(
-            look_up(table, frame * n + index)
-        )  # read once per tile, not per ray
+        row = once(look_up(table, frame * n + index))  # read once per tile, not per ray
         leaves = [row[:, k, None] for k in range(15)]
         solid = jax.tree.unflatten(jax.tree.structure(solids), leaves)
         return test(carry, solid, jnp.broadcast_to(index, frame.shape)[:, None])
 
     if sets is None:
-        return jax.lax.scan(lambda c, i: (turn(c, i), None), carry, jnp.arange(n))[0]
+        unroll = 1 if jax.default_backend() == "cpu" else 8  # geoms that a GPU's kernel tests in one pass
+        return jax.lax.scan(lambda c, i: (turn(c, i), None), carry, jnp.arange(n), unroll=unroll)[0]
 
     def culled(_: Array, state: tuple[T, Array]) -> tuple[T, Array]:
         index, rest = cull.pop(state[1], n)

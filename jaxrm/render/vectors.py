@@ -5,11 +5,14 @@ leave most lanes of a SIMD unit idle: it cost 6 to 16 times the run time on a CP
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Int
+
+T = TypeVar("T")
 
 
 class Vec(NamedTuple):
@@ -62,3 +65,12 @@ def look_up(table: Array, index: Int[Array, "*any"]) -> Array:
     negative and wild numbers that takes most of the operations of an ordinary index.
     """
     return table.at[index].get(mode="promise_in_bounds", wrap_negative_indices=False)
+
+
+def once(tree: T) -> T:
+    """Has a value computed once that is used many times.
+
+    XLA's CPU compiler would rather compute it again for every use, such as each colour channel; on other
+    devices that is the better trade.
+    """
+    return jax.lax.optimization_barrier(tree) if jax.default_backend() == "cpu" else tree

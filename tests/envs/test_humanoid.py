@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.humanoid import body, skins, concepts, criteria, postures
+from envs.humanoid import body, concepts, criteria, postures, skins
 from jaxrm.types import Pose
 
 

@@ -144,11 +144,10 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def main(config: Config) -> None:
-    """Measure, print a row each, write all of it where asked."""
+    """Measure, print a row each, write all of it where asked, so far as it has come."""
     load = os.getloadavg()[0]
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: config.cores]))
     torch.set_num_threads(config.cores)
-    rows = [row for name in config.models for dtype in config.dtypes for row in measure(config, name, dtype)]
     result = {
         "device": jax.devices()[0].device_kind,
         "processor": platform.processor() or platform.machine(),
@@ -157,10 +156,13 @@ def main(config: Config) -> None:
         "versions": {"jax": jax.__version__, "torch": torch.__version__},
         "attention": config.attention,
         "param_dtype": config.param_dtype,
-        "rows": rows,
+        "rows": [],
     }
-    if config.out is not None:
-        config.out.write_text(json.dumps(result, indent=1) + "\n")
+    for name in config.models:
+        for dtype in config.dtypes:
+            result["rows"] += measure(config, name, dtype)
+            if config.out is not None:
+                config.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """ResNet, SigLIP, DINOv2 and ConvNeXt against golden files of torch, and the published networks by shape."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -188,3 +189,18 @@ def test_all_published_networks_can_be_built():
         VisionTower.abstract(config)
     for config in CONVNEXT.values():
         ConvNext.abstract(config)
+
+
+@pytest.mark.slow
+def test_compile_time_does_not_grow_with_depth():
+    """48 layers of bigG against 12 of B/32: blocks are scanned."""
+    seconds = {}
+    for name in ("ViT-B-32", "ViT-bigG-14"):
+        model = Clip.abstract(CLIP[name])
+        pixels = jax.ShapeDtypeStruct((2, 224, 224, 3), jnp.float32)
+        lowered = jax.jit(lambda m, x: m.encode_pixels(x)).lower(model, pixels)
+        start = time.process_time()
+        lowered.compile()
+        seconds[name] = time.process_time() - start
+    print(seconds)
+    assert seconds["ViT-bigG-14"] < 3 * seconds["ViT-B-32"] + 1

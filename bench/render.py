@@ -4,8 +4,9 @@
 
 Scene: brax's humanoid (17 capsules and spheres, a checkered plane, headlight, one directional light)
 at random poses. Features are equal on all sides: shadows, reflections and multisampling off, then
-shadows on, the rest still off. The ray caster and MJX-Warp draw batches by `jit(vmap(...))`, each of
-the size that is fastest for it; MuJoCo draws one frame after the other, handed over as arrays.
+shadows on, the rest still off. The ray caster draws batches on all devices, as in training (on a CPU
+every core is one), MJX-Warp batches on one device, each of the size that is fastest for it; MuJoCo draws
+one frame after the other, handed over as arrays.
 
 Then what the cost depends on (pixels, geoms) and where it goes (see `bench.render_cost`).
 
@@ -38,6 +39,7 @@ from bench.scenes import humanoid, random_pose
 from bench.timing import Rate, matmul_flops, rate
 from jaxrm.render import Scene, View, render, warp
 from jaxrm.render.source import Source
+from train import cli
 
 SIZES = (64, 128, 224)
 EYE = (3.5, 120, -15, (0, 0, 1))
@@ -76,6 +78,7 @@ def main(
       cost: also how cost grows with pixels and geoms, and where it goes.
       out: a JSON file for the results.
     """
+    cli.use_all_cores()
     stage, limit, device = Stage.build(), matmul_flops(seconds), jax.devices()[0]
     result: dict[str, Any] = {
         "device": f"{device.platform} {device.device_kind}",
@@ -98,12 +101,14 @@ def main(
 
 
 def _measure(stage: Stage, size: int, shadows: bool, limit: Rate, seconds: float) -> dict[str, Any]:
-    ours = _best(lambda views: render(stage.scene, views, size, size, shadows), stage, size, seconds)
+    ours = _best(_on_all_devices, lambda v: render(stage.scene, v, size, size, shadows), stage, size, seconds)
     theirs = _mujoco(stage, size, shadows, seconds)
     row = {"size": size, "shadows": shadows, "ours": ours, "mujoco": theirs}
     if warp.why_not() is None:
         source = Source(stage.model)
-        row["warp"] = _best(lambda view: warp.draw(source, view, size, size, shadows), stage, size, seconds)
+        row["warp"] = _best(
+            _on_one, lambda v: warp.draw(source, v, size, size, shadows), stage, size, seconds
+        )
     for peer in ("mujoco", "warp"):
         if row.get(peer):
             row[f"times_{peer}"] = {clock: ours[clock] / row[peer][clock] for clock in CLOCKS}
@@ -112,12 +117,35 @@ def _measure(stage: Stage, size: int, shadows: bool, limit: Rate, seconds: float
     return row
 
 
-def _best(draw: Callable[[View], jax.Array], stage: Stage, size: int, seconds: float) -> dict[str, float]:
+Draw = Callable[[View], jax.Array]
+
+
+def _on_all_devices(draw: Draw) -> tuple[Draw, jax.sharding.Sharding]:
+    """A program for batches, and where its argument lies."""
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), ("data",))
+    split = jax.sharding.PartitionSpec("data")
+    one = jax.shard_map(jax.vmap(draw), mesh=mesh, in_specs=split, out_specs=split, check_vma=False)
+    return jax.jit(one), jax.sharding.NamedSharding(mesh, split)
+
+
+def _on_one(draw: Draw) -> tuple[Draw, jax.sharding.Sharding]:
+    return jax.jit(jax.vmap(draw)), jax.sharding.SingleDeviceSharding(jax.devices()[0])
+
+
+def _best(
+    spread: Callable[[Draw], tuple[Draw, jax.sharding.Sharding]],
+    draw: Draw,
+    stage: Stage,
+    size: int,
+    seconds: float,
+) -> dict[str, float]:
     """Rates of drawing in the batch that is fastest by the clock."""
     found: dict[str, float] = {}
     for batch in sorted({render_cost.frames_per_call(size, factor) for factor in BATCH_FACTORS}):
+        batch = -(-batch // len(jax.devices())) * len(jax.devices())
         views = jax.tree.map(lambda a, n=batch: jnp.resize(a, (n, *a.shape[1:])), stage.views)
-        compiled, start = jax.jit(jax.vmap(draw)), time.perf_counter()
+        compiled, place = spread(draw)
+        views, start = jax.device_put(views, place), time.perf_counter()
         compiled(views).block_until_ready()
         first = time.perf_counter() - start
         one = rate(lambda c=compiled, v=views: c(v), batch, seconds / 2)
@@ -140,6 +168,10 @@ def _mujoco(stage: Stage, size: int, shadows: bool, seconds: float) -> dict[str,
     found = rate(draw_some, 4, seconds)
     peer.close()
     return found._asdict()
+
+
+def _warp(source: Source, view: View, size: int, shadows: bool) -> jax.Array:
+    return warp.draw(source, view, size, size, shadows)
 
 
 def _intersection_flops(m: mujoco.MjModel, pixels: int, shadows: bool) -> int:

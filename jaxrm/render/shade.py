@@ -33,7 +33,8 @@ def shade(
       shadows: whether lights that cast shadows do.
       culled: whether shadows are looked for among the geoms of each tile alone.
     """
-
+    if not world.scene.kinds:
+        return Vec(*(jnp.zeros_like(hits.distance) for _ in range(3)))
     point = rays.direction.times(jnp.where(hits.face >= 0, hits.distance, 1.0))
     lamps = {i: _lamp(world, frame, i, point) for i, on in enumerate(world.scene.lights.active) if on}
     dark = {

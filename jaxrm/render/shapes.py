@@ -84,8 +84,8 @@ def _enter_ellipsoid(solid: Solid, ray: Vec) -> tuple[Array, Array]:
     """In coordinates in which it is the unit sphere."""
     inverse = Vec(*(1.0 / jnp.maximum(s, _TINY) for s in solid.size))
     d, o = solid.local(ray).scaled(inverse), solid.local(solid.offset).scaled(inverse)
-    a, b, c = jnp.maximum(d.dot(d), _TINY), o.dot(d), o.dot(o) - 1.0
-    root = b * b - a * c
+    a, b, miss = jnp.maximum(d.dot(d), _TINY), o.dot(d), o.cross(d)
+    root = a - miss.dot(miss)  # b^2 - a (o.o - 1), which would lose all digits of a thin or distant one
     return (-b - jnp.sqrt(jnp.maximum(root, _TINY))) / a, root > 0
 
 

@@ -34,6 +34,23 @@ GALLERY = """
 </mujoco>
 """
 
+BALLS = """
+<mujoco>
+  <asset>
+    <texture name="grid" type="2d" builtin="checker" rgb1="1 0 0" rgb2="0 0 1" width="64" height="64"/>
+    <material name="grid" texture="grid" texrepeat="1 1" texuniform="true" specular="0"/>
+  </asset>
+  <worldbody>
+    <light name="sun" pos="0 0 3" dir="0 0 -1" directional="true"/>
+    <geom name="floor" type="plane" size="5 5 .1" material="grid"/>
+    <body name="near" pos="0 0 1"><geom name="ball" type="sphere" size=".3" rgba="0 1 0 1"/></body>
+    <body name="far" pos="2 0 1"><geom name="rod" type="capsule" size=".1 .3" rgba="1 1 0 1"/></body>
+    <body name="ghost" pos="0 1 1"><geom name="box" type="box" size=".1 .1 .1" rgba="1 1 1 0"/></body>
+    <camera name="side" pos="0 -3 1" xyaxes="1 0 0 0 0 1"/>
+  </worldbody>
+</mujoco>
+"""
+
 
 class Gallery(NamedTuple):
     """One geom of every kind, ids 0 to 6, at one pose."""

@@ -13,6 +13,7 @@ from jax import Array
 from jaxrm.render.vectors import Vec
 
 _TINY = 1e-12
+_THIN = 1e-6  # metres; 1 / _THIN^4, which is in the gradient of a normal, is still a number of float32
 
 
 class Solid(NamedTuple):
@@ -95,7 +96,7 @@ def _reach_ellipsoid(size: Vec, n: Vec) -> Array:
 
 
 def _normal_ellipsoid(size: Vec, p: Vec) -> Vec:
-    return Vec(*(x / jnp.maximum(s, _TINY) ** 2 for x, s in zip(p, size, strict=True)))
+    return Vec(*(x / jnp.maximum(s, _THIN) ** 2 for x, s in zip(p, size, strict=True)))
 
 
 def _enter_cylinder(solid: Solid, ray: Vec) -> tuple[Array, Array]:

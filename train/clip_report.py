@@ -154,9 +154,9 @@ def write(clip: ClipCheckpoint, env: Humanoid, config: Any, key: Array, seconds:
     slopes = "\n".join(f"| {goal} | {spearman(s, np.arange(len(s))):.3f} |" for goal, s in paths.items())
     parameters = sum(x.size for x in jax.tree.leaves(clip.model))
     options = " ".join(
-        f"--{field.name.replace('_', '-')} {getattr(config, field.name)}"
+        f"--{field.name.replace('_', '-')}" + ("" if value is True else f" {value}")
         for field in dataclasses.fields(config)
-        if getattr(config, field.name) != field.default
+        if (value := getattr(config, field.name)) != field.default
     )
     (config.out / "README.md").write_text(
         CARD.format(

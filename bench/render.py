@@ -170,10 +170,6 @@ def _mujoco(stage: Stage, size: int, shadows: bool, seconds: float) -> dict[str,
     return found._asdict()
 
 
-def _warp(source: Source, view: View, size: int, shadows: bool) -> jax.Array:
-    return warp.draw(source, view, size, size, shadows)
-
-
 def _intersection_flops(m: mujoco.MjModel, pixels: int, shadows: bool) -> int:
     planes = int(np.sum(m.geom_type == mujoco.mjtGeom.mjGEOM_PLANE))
     return pixels * ((m.ngeom - planes) * (CAPSULE_FLOPS + SHADOW_FLOPS * shadows) + planes * PLANE_FLOPS)

@@ -22,8 +22,9 @@ def visible(
 ) -> UInt32[Array, "tiles words"]:
     """The solids [n] that rays of each tile may hit; never misses one."""
     step = image_step(grid, fovy)
-    x = (jnp.minimum(jnp.arange(grid.columns + 1.0) * grid.tile_width, grid.width) - 0.5 * grid.width) * step
-    y = (0.5 * grid.height - jnp.minimum(jnp.arange(grid.rows + 1.0) * grid.tile_height, grid.height)) * step
+    across, down = (jnp.arange(n + 1, dtype=jnp.float32) for n in (grid.columns, grid.rows))
+    x = (jnp.minimum(across * grid.tile_width, grid.width) - 0.5 * grid.width) * step
+    y = (0.5 * grid.height - jnp.minimum(down * grid.tile_height, grid.height)) * step
     right, up, back = (Vec.of(camera_mat[:, k]) for k in range(3))
     columns = _within(solids, shape, right.plus(back.times(x[:-1])), right.plus(back.times(x[1:])))
     rows = _within(solids, shape, up.plus(back.times(y[1:])), up.plus(back.times(y[:-1])))

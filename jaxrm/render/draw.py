@@ -1,6 +1,7 @@
 """Frames: rays through pixels, what they hit, and its colour."""
 
 import functools
+import operator
 from typing import Literal, NamedTuple, get_args
 
 import jax
@@ -63,7 +64,7 @@ def render(
       ValueError: another backend or dtype, or sizes below 1.
       RuntimeError: the backend cannot run here; the message says why.
     """
-    grid = _grid(height, width, samples)
+    grid = _grid(view, height, width, samples)
     if _is_warp(backend):
         if jnp.dtype(dtype) != jnp.uint8:
             raise ValueError("MJX-Warp gives uint8 frames only: nothing can be differentiated through it")
@@ -91,7 +92,7 @@ def render_all(
 
     Depth can be differentiated with respect to `view` and the sizes of `scene`.
     """
-    grid = _grid(height, width, samples)._replace(samples=1)
+    grid = _grid(view, height, width, samples)._replace(samples=1)
     if _is_warp(backend):
         looks = warp.Looks.of(scene)
         return Picture(*warp.draw_all(scene.source, view, height, width, shadows, samples, looks))
@@ -118,7 +119,10 @@ def is_finite(view: View) -> Array:
     return jnp.stack(checks).all(axis=0)
 
 
-def _grid(height: int, width: int, samples: int) -> Grid:
+def _grid(view: View, height: int, width: int, samples: int) -> Grid:
+    if view.fovy.ndim:
+        raise ValueError("this is a batch of views: draw it by jax.vmap(lambda v: render(scene, v, ...))")
+    height, width, samples = (operator.index(n) for n in (height, width, samples))
     if min(height, width, samples) < 1:
         raise ValueError(f"height, width and samples must be at least 1, not {height}, {width}, {samples}")
     return Grid.of(height, width, samples)

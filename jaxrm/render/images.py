@@ -71,6 +71,8 @@ def build(m: mujoco.MjModel, textures: list[int]) -> tuple[tuple[Texture, ...], 
 
 def replace(texels: UInt32[Array, "n"], texture: Texture, image: Array) -> UInt32[Array, "n"]:
     """Writes another picture, colours from 0 to 1, and its mipmaps over a texture's."""
+    if not jnp.issubdtype(jnp.asarray(image).dtype, jnp.floating):
+        raise TypeError(f"texture {texture.name!r}: the image must be floats from 0 to 1, not {image.dtype}")
     faces = jnp.asarray(image, jnp.float32)
     faces = faces if texture.cube else faces[None]
     wanted = (6 if texture.cube else 1, texture.height, texture.width, 3)
@@ -155,9 +157,14 @@ def _on_surface(world: "World", seen: Seen, index: Array) -> tuple[Array, Array,
     scene = world.scene
     repeat = [look_up(scene.texture_repeat[..., k].reshape(-1), index) for k in range(2)]
     places = [seen.local, *(seen.local.plus(step) for step in _steps(world, seen))]
-    (u, v), right, up = (
-        [c * r for c, r in zip(_unroll(scene, seen, p), repeat, strict=True)] for p in places
-    )
+    here, right, up = ([c * r for c, r in zip(_unroll(scene, seen, p), repeat, strict=True)] for p in places)
+
+    for axis, half in enumerate((seen.solid.size.x, seen.solid.size.y)):
+        # the middle of a texture lies at the centre of an infinite plane
+        endless = scene.is_any(scene.planes, seen.geom) & (half <= 0)
+        for place in (here, right, up):
+            place[axis] = place[axis] + jnp.where(endless, 0.5, 0.0)
+    u, v = here
 
     def moved(to: list[Array]) -> Array:
         du, dv = to[0] - u, to[1] - v

@@ -1,6 +1,7 @@
 """Lights: what they are, read from a model, and where they are at a pose."""
 
 import dataclasses
+import warnings
 from typing import Any
 
 import jax
@@ -43,17 +44,23 @@ class Lights:
         headlight = np.stack([head.ambient, head.diffuse, head.specular]) * bool(head.active)
         if not head.active and not np.any(m.light_active):
             headlight = np.array([[0.3] * 3, [0.0] * 3, [0.0] * 3])  # MuJoCo's light where there is none
+        kinds = mujoco.mjtLightType
+        # MuJoCo's own renderer leaves point lights out; here they shine to all sides
+        cutoff = np.where(m.light_type == kinds.mjLIGHT_POINT, 180.0, m.light_cutoff)
+        image = m.light_type == kinds.mjLIGHT_IMAGE
+        if np.any(image & (m.light_active != 0)):
+            warnings.warn("light of type image is not drawn", stacklevel=4)
         return cls(
             ambient=jnp.asarray(m.light_ambient, jnp.float32).reshape(-1, 3),
             diffuse=jnp.asarray(m.light_diffuse, jnp.float32).reshape(-1, 3),
             specular=jnp.asarray(m.light_specular, jnp.float32).reshape(-1, 3),
             attenuation=jnp.asarray(m.light_attenuation, jnp.float32).reshape(-1, 3),
-            cutoff=jnp.asarray(m.light_cutoff, jnp.float32),
+            cutoff=jnp.asarray(cutoff, jnp.float32),
             exponent=jnp.asarray(m.light_exponent, jnp.float32),
             headlight=jnp.asarray(headlight, jnp.float32),
-            directional=tuple(bool(t == mujoco.mjtLightType.mjLIGHT_DIRECTIONAL) for t in m.light_type),
+            directional=tuple(bool(t == kinds.mjLIGHT_DIRECTIONAL) for t in m.light_type),
             shadow=tuple(bool(flag) for flag in m.light_castshadow),
-            active=tuple(bool(flag) for flag in m.light_active),
+            active=tuple(bool(flag) for flag in (m.light_active != 0) & ~image),
         )
 
 

@@ -51,7 +51,7 @@ def shadowed(
     beam = _beam(lamp, points, valid)
     at = _coordinates(beam.axes, points.minus(lamp.place))
     limit = lamp.distance * (1 - 1e-3) if lamp.distance is not None else -at.z
-    dark = jnp.zeros(limit.shape, bool)
+    dark = limit < -jnp.inf  # nowhere; made of the points, as in `trace.nearest`
     for kind, shape in SHAPES.items():
         if not getattr(world.scene, kind):
             continue

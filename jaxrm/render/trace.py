@@ -48,7 +48,9 @@ def nearest(world: World, frame: Int[Array, "tiles"], rays: Rays, sets: Sets | N
       sets: the geoms of each kind that each tile may see; None for all.
     """
     scene, start = world.scene, world.scene.clip[0] / rays.cosine
-    hits = Hits(jnp.full(start.shape, FAR), jnp.full(start.shape, -1, jnp.int32))
+    # made of the rays: under `shard_map` a loop's first values must vary over devices as its later ones do
+    far, nothing = jnp.where(start > 0, FAR, FAR), jnp.where(start > 0, -1, -1)
+    hits = Hits(far.astype(start.dtype), nothing.astype(jnp.int32))
     for kind, shape in SHAPES.items():
         if not getattr(scene, kind):
             continue
@@ -126,4 +128,7 @@ def each(
 
 def _closer(best: Hits, distance: Array, hit: Array, face: Array) -> Hits:
     better = hit & (distance < best.distance)
-    return Hits(jnp.where(better, distance, best.distance), jnp.where(better, face, best.face))
+    return Hits(
+        jnp.where(better, distance, best.distance),
+        jnp.where(better, face.astype(best.face.dtype), best.face),
+    )

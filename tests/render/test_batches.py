@@ -31,7 +31,7 @@ batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *views)
 one = lambda view: render(scene, view, 24, 40)
 shard = jax.shard_map(
     jax.vmap(one), mesh=Mesh(jax.devices(), "worlds"),
-    in_specs=PartitionSpec("worlds"), out_specs=PartitionSpec("worlds"), check_vma=False,
+    in_specs=PartitionSpec("worlds"), out_specs=PartitionSpec("worlds"),
 )
 frames = jax.jit(shard)(batch)
 assert len(frames.sharding.device_set) == 8

@@ -1,11 +1,12 @@
 """What a scene takes, and what it refuses."""
 
+import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
 
-from jaxrm.render import Camera, Scene
+from jaxrm.render import Camera, Scene, render
 
 from .conftest import BALLS, forward
 
@@ -65,3 +66,19 @@ def test_what_is_drawn_differently_is_announced():
     m, data = load(BALLS.replace('<camera name="side"', '<camera name="side" projection="orthographic"'))
     with pytest.raises(ValueError, match="'side' is orthographic"):
         Scene.from_mujoco(m).view(data, "side")
+
+
+def test_point_lights_shine_to_all_sides():
+    text = BALLS.replace('directional="true"', 'type="point" dir="1 0 0"').replace(
+        'pos="0 0 3"', 'pos="0 0 2"'
+    )
+    m, _ = load(text)
+    assert Scene.from_mujoco(m).lights.cutoff[0] == 180
+
+
+def test_a_batch_of_views_is_told_apart():
+    m, data = load()
+    scene = Scene.from_mujoco(m)
+    views = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), scene.view(data, "side"))
+    with pytest.raises(ValueError, match=r"batch of views: draw it by jax\.vmap"):
+        render(scene, views, 9, 9)

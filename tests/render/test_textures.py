@@ -6,6 +6,8 @@ import mujoco
 import numpy as np
 import pytest
 
+from bench.cameras import pair
+from bench.peers import Peer
 from jaxrm.render import Camera, Scene, render
 
 from .conftest import forward
@@ -53,3 +55,37 @@ def test_a_picture_of_another_name_or_size_is_refused(crate: tuple[Scene, mujoco
         scene.with_texture("stripes", jnp.zeros((4, 8, 3)))
     with pytest.raises(ValueError, match=r"'dots' has shape \(4, 8, 3\), the image \(8, 4, 3\)"):
         scene.with_texture("dots", jnp.zeros((8, 4, 3)))
+
+
+ENDLESS = """
+<mujoco>
+  <visual><headlight ambient=".6 .6 .6" diffuse=".3 .3 .3" specular="0 0 0"/></visual>
+  <statistic extent="2"/>
+  <asset>
+    <texture name="cross" type="2d" builtin="gradient" mark="cross" rgb1=".9 .2 .1" rgb2=".1 .3 .9"
+      markrgb="1 1 1" width="64" height="64"/>
+    <material name="cross" texture="cross" texrepeat=".7 1.3" specular="0"/>
+  </asset>
+  <worldbody><geom type="plane" size="0 0 1" material="cross"/></worldbody>
+</mujoco>
+"""
+
+
+@pytest.mark.opengl
+def test_an_image_lies_on_an_infinite_plane_as_in_mujoco():
+    model = mujoco.MjModel.from_xml_string(ENDLESS)
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    ours, theirs = pair(model, (3.0, 40, -50, (0.3, 0.1, 0)))
+    peer = Peer(model, 64, 64)
+    wanted = peer.rgb(data, theirs, shadows=False)
+    peer.close()
+    scene = Scene.from_mujoco(model)
+    drawn = np.asarray(render(scene, scene.view(data, ours), 64, 64, shadows=False))
+    assert np.abs(drawn / 255.0 - wanted / 255.0).mean() < 0.01
+
+
+def test_images_of_bytes_are_refused():
+    scene = Scene.from_mujoco(mujoco.MjModel.from_xml_string(ENDLESS))
+    with pytest.raises(TypeError, match="'cross': the image must be floats from 0 to 1, not uint8"):
+        scene.with_texture("cross", np.zeros((64, 64, 3), np.uint8))

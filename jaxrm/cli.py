@@ -1,7 +1,6 @@
 """The command line `jaxrm`: a program's name, then what tyro makes of its config."""
 
 import dataclasses
-import difflib
 import importlib
 import os
 import sys
@@ -10,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import tyro
+
+from jaxrm import programs
 
 _USAGE = """\
 usage: jaxrm PROGRAM ...
@@ -30,33 +31,19 @@ class InspectConfig:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs a program. A mistake of the caller's is told on stderr, without a traceback: exit status 2.
+    """Runs a program; see `jaxrm.programs.run`.
 
     What nobody foresaw, a checkpoint garbled in a new way or a fault of ours, is told in one line too: exit
     status 1. With JAXRM_TRACEBACK set errors are raised instead.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_USAGE)
-        return 0 if arguments else 2
-    name, rest = arguments[0], arguments[1:]
-    if name not in _PROGRAMS:
-        near = difflib.get_close_matches(name, _PROGRAMS, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_PROGRAMS)}"
-        return _complain(f"unknown program {name!r}: {hint}")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _note
-            _PROGRAMS[name](rest)
-    except KeyboardInterrupt:
-        return 130
+            return programs.run(_PROGRAMS, _USAGE, sys.argv[1:] if arguments is None else arguments)
     except Exception as error:
         if os.environ.get("JAXRM_TRACEBACK"):
             raise
-        if isinstance(error, (ValueError, OSError)):
-            return _complain(str(error))
-        return _complain(f"{type(error).__name__}: {error} (JAXRM_TRACEBACK=1 shows where)", 1)
-    return 0
+        return programs.complain(f"{type(error).__name__}: {error} (JAXRM_TRACEBACK=1 shows where)", 1)
 
 
 def _score(arguments: list[str]) -> None:
@@ -83,11 +70,6 @@ def _parse(kind: Any, program: str, arguments: list[str]) -> Any:
 def _note(message: Warning | str, *_: Any, **__: Any) -> None:
     """A warning in one line, without the line of code that it comes from."""
     print(f"note: {message}", file=sys.stderr)
-
-
-def _complain(message: str, status: int = 2) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return status
 
 
 _PROGRAMS: dict[str, Callable[[list[str]], None]] = {"score": _score, "inspect": _inspect}

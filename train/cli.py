@@ -2,10 +2,8 @@
 
 import contextlib
 import dataclasses
-import difflib
 import importlib
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +11,7 @@ from typing import Annotated, Any
 import jax
 import tyro
 
+from jaxrm import programs
 from train import policies
 from train.config import PolicyConfig
 
@@ -38,25 +37,9 @@ class EvalConfig:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs a program; a mistake of the caller's is told on stderr, without a traceback; exit status 2."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_USAGE)
-        return 0 if arguments else 2
-    name, rest = arguments[0], arguments[1:]
-    if name not in _PROGRAMS:
-        near = difflib.get_close_matches(name, _PROGRAMS, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_PROGRAMS)}"
-        return _complain(f"unknown program {name!r}: {hint}")
+    """Runs a program; see `jaxrm.programs.run`."""
     use_compilation_cache()
-    try:
-        _PROGRAMS[name](rest)
-    except (ValueError, FileNotFoundError, FileExistsError) as error:
-        if os.environ.get("JAXRM_TRACEBACK"):
-            raise
-        return _complain(str(error))
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return programs.run(_PROGRAMS, _USAGE, arguments)
 
 
 def use_compilation_cache() -> None:
@@ -124,11 +107,6 @@ def _eval(arguments: list[str]) -> None:
 def _clip(arguments: list[str]) -> None:
     clip: Any = importlib.import_module("train.clip")  # matplotlib is slow to import
     clip.main(_parse(clip.ClipConfig, "clip", arguments))
-
-
-def _complain(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return 2
 
 
 _PROGRAMS: dict[str, Callable[[list[str]], None]] = {"policy": _policy, "eval": _eval, "clip": _clip}

@@ -6,8 +6,8 @@ and `vmap`, on CPU, GPU and TPU.
 """
 
 from jaxrm.render.camera import Camera
-from jaxrm.render.draw import Picture, is_finite, render, render_all
+from jaxrm.render.draw import render, render_all
 from jaxrm.render.scene import Scene
-from jaxrm.render.view import View
+from jaxrm.render.view import Picture, View, is_finite
 
 __all__ = ["Camera", "Picture", "Scene", "View", "is_finite", "render", "render_all"]

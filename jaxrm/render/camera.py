@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import mujoco
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
 Point = Sequence[float] | Float[Array, "3"]
 
@@ -86,3 +88,9 @@ def _look_along(forward: Float[Array, "3"], up: Float[Array, "3"]) -> Float[Arra
 
 def _unit(v: Float[Array, "3"]) -> Float[Array, "3"]:
     return v * jax.lax.rsqrt(jnp.maximum(jnp.sum(v * v), 1e-20))
+
+
+def plain_cameras(m: mujoco.MjModel) -> Bool[np.ndarray, "cameras"]:
+    """Which of a model's cameras are perspective ones without lens intrinsics: all that can be drawn."""
+    perspective = m.cam_projection == mujoco.mjtProjection.mjPROJ_PERSPECTIVE
+    return perspective & np.all(m.cam_sensorsize == 0, axis=-1)

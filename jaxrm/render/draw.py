@@ -2,36 +2,21 @@
 
 import functools
 import operator
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import UInt8
 
 from jaxrm.render import tiles, warp
 from jaxrm.render.grid import Grid
 from jaxrm.render.scene import Scene
 from jaxrm.render.tiles import Rules
-from jaxrm.render.view import View
+from jaxrm.render.view import Picture, View, is_finite
 
 Backend = Literal["raycast", "warp"]
 _STATIC = ("height", "width", "shadows", "samples", "backend")
-
-
-class Picture(NamedTuple):
-    """A frame and its geometry.
-
-    Attributes:
-      rgb: colours.
-      depth: metres along the camera's axis, as MuJoCo's depth rendering gives; the far plane's
-        distance where there is nothing.
-      segmentation: id of the geom in the pixel's centre; -1 for the background.
-    """
-
-    rgb: UInt8[Array, "*batch height width 3"]
-    depth: Float[Array, "*batch height width"]
-    segmentation: Int[Array, "*batch height width"]
 
 
 @functools.partial(jax.jit, static_argnames=(*_STATIC, "dtype"))
@@ -95,7 +80,7 @@ def render_all(
     grid = _grid(view, height, width, samples)._replace(samples=1)
     if _is_warp(backend):
         looks = warp.Looks.of(scene)
-        return Picture(*warp.draw_all(scene.source, view, height, width, shadows, samples, looks))
+        return warp.draw_all(scene.source, view, height, width, shadows, samples, looks)
     drawn = tiles.draw(scene, view, Rules(grid, shadows, ("words", "depth", "geom")))
     if samples == 1:
         rgb = _to_bytes(grid.frame(drawn["words"]), view)
@@ -110,13 +95,6 @@ def _is_warp(backend: str) -> bool:
     if backend not in get_args(Backend):
         raise ValueError(f"backend must be one of {get_args(Backend)}, not {backend!r}")
     return backend == "warp"
-
-
-def is_finite(view: View) -> Array:
-    """Whether all positions are finite, bool [*batch]: frames of others are black."""
-    batch = view.fovy.shape
-    checks = [jnp.all(jnp.isfinite(leaf).reshape(*batch, -1), axis=-1) for leaf in view]
-    return jnp.stack(checks).all(axis=0)
 
 
 def _grid(view: View, height: int, width: int, samples: int) -> Grid:

@@ -4,7 +4,7 @@ The mapping is that of MuJoCo's renderer: two-dimensional textures are laid arou
 texture coordinates of a mesh, cube textures are seen from the geom's centre.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,6 @@ import mujoco
 import numpy as np
 from jax import Array
 from jaxtyping import Int, UInt32
-from PIL import Image
 
 from jaxrm.render.shapes import SHAPES, Solid
 from jaxrm.render.vectors import Vec, look_up, once
@@ -56,51 +55,58 @@ def read_texture(m: mujoco.MjModel, texture: int) -> np.ndarray:
 
 def build(m: mujoco.MjModel, textures: list[int]) -> tuple[tuple[Texture, ...], np.ndarray]:
     """Mipmaps of some textures: where each lies, and the texels (red in the lowest byte) uint32 [n]."""
-    parts, found, start = [], [], 0
+    parts, found, start = [np.zeros(0, np.uint32)], [], 0
     for texture in textures:
-        faces = np.round(read_texture(m, texture) * 255.0).astype(np.uint8)
-        levels = []
+        faces, levels = read_texture(m, texture), []
         for level in _mipmaps(faces):
             levels.append(start)
-            parts.append(_words(level))
+            parts.append(_words(level).reshape(-1))
             start += len(parts[-1])
         name = mujoco.mj_id2name(m, mujoco.mjtObj.mjOBJ_TEXTURE, texture) or ""
         found.append(Texture(name, len(faces) == 6, faces.shape[2], faces.shape[1], tuple(levels)))
-    return tuple(found), np.concatenate(parts) if parts else np.zeros(0, np.uint32)
+    return tuple(found), np.concatenate(parts)
 
 
 def replace(texels: UInt32[Array, "n"], texture: Texture, image: Array) -> UInt32[Array, "n"]:
     """Writes another picture, colours from 0 to 1, and its mipmaps over a texture's."""
-    if not jnp.issubdtype(jnp.asarray(image).dtype, jnp.floating):
+    image = jnp.asarray(image)
+    if not jnp.issubdtype(image.dtype, jnp.floating):
         raise TypeError(f"texture {texture.name!r}: the image must be floats from 0 to 1, not {image.dtype}")
-    faces = jnp.asarray(image, jnp.float32)
-    faces = faces if texture.cube else faces[None]
-    wanted = (6 if texture.cube else 1, texture.height, texture.width, 3)
-    if faces.shape != wanted:
-        shape = wanted if texture.cube else wanted[1:]
-        raise ValueError(f"texture {texture.name!r} has shape {shape}, the image {tuple(image.shape)}")
-    for start in texture.levels:
-        words = jnp.round(jnp.clip(faces, 0.0, 1.0) * 255.0).astype(jnp.uint32)
-        words = words[..., 0] | (words[..., 1] << 8) | (words[..., 2] << 16)
-        texels = jax.lax.dynamic_update_slice(texels, words.reshape(-1), (start,))
-        n, h, w, _ = faces.shape
-        shape = (n, max(1, h // 2), max(1, w // 2), 3)
-        faces = jax.image.resize(faces, shape, "linear", antialias=True)
+    wanted = (*(6,) * texture.cube, texture.height, texture.width, 3)
+    if image.shape != wanted:
+        raise ValueError(f"texture {texture.name!r} has shape {wanted}, the image {image.shape}")
+    faces = image.astype(jnp.float32).reshape(-1, *image.shape[-3:]).clip(0.0, 1.0)
+    for start, level in zip(texture.levels, _mipmaps(faces), strict=True):
+        texels = jax.lax.dynamic_update_slice(texels, _words(level).reshape(-1), (start,))
     return texels
 
 
-def _mipmaps(faces: np.ndarray) -> list[np.ndarray]:
-    levels = [faces]
+def _mipmaps(faces: Any) -> list[Any]:
+    """Levels [faces, h, w, 3], finest first, in bytes as a GPU keeps them; of numpy's or JAX's arrays."""
+    levels = [(faces * 255.0).round()]
     while max(levels[-1].shape[1:3]) > 1:
-        h, w = (max(1, n // 2) for n in levels[-1].shape[1:3])
-        shrunk = [np.asarray(Image.fromarray(f).resize((w, h), Image.Resampling.BOX)) for f in levels[-1]]
-        levels.append(np.stack(shrunk))
+        n, h, w, _ = levels[-1].shape
+        lines = _halves(h) @ levels[-1].reshape(n, h, w * 3)
+        levels.append((_halves(w) @ lines.reshape(n, -1, w, 3)).round())
     return levels
 
 
-def _words(faces: np.ndarray) -> np.ndarray:
-    red, green, blue = (faces[..., k].astype(np.uint32) for k in range(3))
-    return (red | (green << 8) | (blue << 16)).reshape(-1)
+def _halves(n: int) -> np.ndarray:
+    """Means over the parts that n texels are cut into, half as many [n // 2, n]; of one texel, itself."""
+    edges = np.linspace(0, n, max(1, n // 2) + 1)[:, None]
+    covered = np.clip(edges - np.arange(n), 0, 1)  # how much of each texel lies before an edge
+    return (np.diff(covered, axis=0) * max(1, n // 2) / n).astype(np.float32)
+
+
+def _words(level: Any) -> Any:
+    """Bytes as floats [..., 3] -> words [...]."""
+    level = level.astype(np.uint32)
+    return pack(level[..., 0], level[..., 1], level[..., 2])
+
+
+def pack(red: Any, green: Any, blue: Any) -> Any:
+    """Colours of eight bits a channel, uint32 from 0 to 255 -> one word each, red in the lowest byte."""
+    return red | (green << 8) | (blue << 16)
 
 
 class Seen(NamedTuple):

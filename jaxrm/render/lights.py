@@ -48,8 +48,8 @@ class Lights:
         # MuJoCo's own renderer leaves point lights out; here they shine to all sides
         cutoff = np.where(m.light_type == kinds.mjLIGHT_POINT, 180.0, m.light_cutoff)
         image = m.light_type == kinds.mjLIGHT_IMAGE
-        if np.any(image & (m.light_active != 0)):
-            warnings.warn("light of type image is not drawn", stacklevel=4)
+        for i in np.flatnonzero(image & (m.light_active != 0)):
+            warnings.warn(f"light {m.light(i).name or i!r} of type image is not drawn", stacklevel=4)
         return cls(
             ambient=jnp.asarray(m.light_ambient, jnp.float32).reshape(-1, 3),
             diffuse=jnp.asarray(m.light_diffuse, jnp.float32).reshape(-1, 3),

@@ -1,6 +1,7 @@
 """What a geom's surface looks like, read from a MuJoCo model by the rules of MuJoCo's own renderer."""
 
 import dataclasses
+import functools
 
 import mujoco
 import numpy as np
@@ -52,6 +53,7 @@ def read_surfaces(m: mujoco.MjModel) -> Surfaces:
         by_texcoord=np.zeros(n, bool),
         reflectance=np.zeros(n, np.float32),
     )
+    read = functools.cache(functools.partial(images.read_texture, m))
     for geom in range(n):
         material = m.geom_matid[geom]
         if material < 0:
@@ -65,12 +67,13 @@ def read_surfaces(m: mujoco.MjModel) -> Surfaces:
             surfaces.reflectance[geom] = m.mat_reflectance[material]
         texture = m.mat_texid[material, mujoco.mjtTextureRole.mjTEXROLE_RGB]
         if texture >= 0:
-            _read_texture(m, geom, material, texture, surfaces)
+            _lay_texture(m, geom, read(int(texture)), surfaces)
     return surfaces
 
 
-def _read_texture(m: mujoco.MjModel, geom: int, material: int, texture: int, out: Surfaces) -> None:
-    faces = images.read_texture(m, texture)
+def _lay_texture(m: mujoco.MjModel, geom: int, faces: np.ndarray, out: Surfaces) -> None:
+    material = m.geom_matid[geom]
+    texture = m.mat_texid[material, mujoco.mjtTextureRole.mjTEXROLE_RGB]
     flat = m.tex_type[texture] == mujoco.mjtTexture.mjTEXTURE_2D
     kind, size, uniform = m.geom_type[geom], _size(m, geom), bool(m.mat_texuniform[material])
     repeat = m.mat_texrepeat[material] * np.where(uniform & (size[:2] > 0), size[:2], 1.0)

@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from jaxrm.render import images
-from jaxrm.render.camera import Camera
+from jaxrm.render.camera import Camera, plain_cameras
 from jaxrm.render.lights import LightRig, Lights
 from jaxrm.render.materials import Surfaces, read_surfaces
 from jaxrm.render.mesh import Meshes
 from jaxrm.render.skybox import fit_gradient
+from jaxrm.render.source import Source
 from jaxrm.render.view import View
-from jaxrm.render.warp import Source
 
 _GEOM = mujoco.mjtGeom
 _KINDS = {  # the field of `Scene` that lists geoms of a type
@@ -151,7 +151,7 @@ class Scene:
             lights=Lights.from_mujoco(m),
             clip=(float(m.vis.map.znear) * extent, float(m.vis.map.zfar) * extent),
             shadow_reach=float(m.vis.map.shadowclip) * extent,
-            plain_cameras=_plain_cameras(m),
+            plain_cameras=tuple(bool(plain) for plain in plain_cameras(m)),
             camera_names=_names(m, mujoco.mjtObj.mjOBJ_CAMERA, m.ncam),
             body_names=_names(m, mujoco.mjtObj.mjOBJ_BODY, m.nbody),
             light_rig=LightRig.from_mujoco(m),
@@ -217,11 +217,6 @@ class Scene:
 
 def _names(m: mujoco.MjModel, kind: mujoco.mjtObj, count: int) -> tuple[str, ...]:
     return tuple(mujoco.mj_id2name(m, kind, i) or "" for i in range(count))
-
-
-def _plain_cameras(m: mujoco.MjModel) -> tuple[bool, ...]:
-    perspective = m.cam_projection == mujoco.mjtProjection.mjPROJ_PERSPECTIVE
-    return tuple(bool(plain) for plain in perspective & np.all(m.cam_sensorsize == 0, axis=-1))
 
 
 def _find(name: str, names: tuple[str, ...], kind: str) -> int:

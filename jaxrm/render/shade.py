@@ -35,7 +35,7 @@ def shade(
     """
     if not world.scene.kinds:
         return Vec(*(jnp.zeros_like(hits.distance) for _ in range(3)))
-    point = rays.direction.times(jnp.where(hits.face >= 0, hits.distance, 1.0))
+    _, point = hits.ends(rays)
     lamps = {i: _lamp(world, frame, i, point) for i, on in enumerate(world.scene.lights.active) if on}
     dark = {
         i: shadowed(world, frame, lamp, point, hits.face >= 0, culled)

@@ -36,8 +36,7 @@ def surface(world: World, frame: Int[Array, "tiles"], rays: Rays, hits: Hits) ->
     """Attributes of what rays hit [tiles, rays]; any finite ones where they hit nothing."""
     scene, face, frame = world.scene, jnp.maximum(hits.face, 0), frame[:, None]
     geom = mesh.geom_of(scene, face)
-    distance = jnp.where(hits.face >= 0, hits.distance, 1.0)
-    point = rays.direction.times(distance)
+    distance, point = hits.ends(rays)
     index = world.index(frame, geom)
     solid = world.solid(index)
     off_centre = point.plus(solid.offset)
@@ -78,8 +77,7 @@ def surface(world: World, frame: Int[Array, "tiles"], rays: Rays, hits: Hits) ->
 def surface_of_planes(world: World, frame: Int[Array, "tiles"], rays: Rays, hits: Hits) -> Surface:
     """Like `surface` for rays that hit nothing but planes without images: most is constant over a tile."""
     scene, frame = world.scene, frame[:, None]
-    distance = jnp.where(hits.face >= 0, hits.distance, 1.0)
-    point = rays.direction.times(distance)
+    distance, point = hits.ends(rays)
 
     def pick(leaf: Array) -> Array:
         value = leaf[frame, scene.planes[0]]

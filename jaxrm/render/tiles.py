@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxrm.render import cull, mesh
+from jaxrm.render import cull, images, mesh
 from jaxrm.render.background import over_background
 from jaxrm.render.grid import Grid, Rays, tile_rays
 from jaxrm.render.scene import Scene
@@ -168,5 +168,4 @@ def _pixels(key: str, world: World, rays: Rays, hits: Hits, colour: Vec, grid: G
     channels = dict(zip(("red", "green", "blue"), (jax.vmap(grid.pixels)(c) for c in colour), strict=True))
     if key in channels:
         return channels[key]
-    red, green, blue = (jnp.round(c * 255.0).astype(jnp.uint32) for c in channels.values())
-    return red | (green << 8) | (blue << 16)
+    return images.pack(*(jnp.round(c * 255.0).astype(jnp.uint32) for c in channels.values()))

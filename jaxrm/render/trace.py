@@ -17,7 +17,7 @@ from jaxtyping import Float, Int, UInt32
 from jaxrm.render import cull, mesh
 from jaxrm.render.grid import Grid, Rays
 from jaxrm.render.shapes import SHAPES, Shape, Solid, enter_plane
-from jaxrm.render.vectors import look_up, once
+from jaxrm.render.vectors import Vec, look_up, once
 from jaxrm.render.world import World
 
 FAR = 1e10  # metres; the distance of a miss
@@ -33,6 +33,11 @@ class Hits(NamedTuple):
 
     distance: Float[Array, "*rays"]
     face: Int[Array, "*rays"]
+
+    def ends(self, rays: Rays) -> tuple[Array, Vec]:
+        """How long rays are and where they end, relative to the camera; 1 m where they hit nothing."""
+        length = jnp.where(self.face >= 0, self.distance, 1.0)
+        return length, rays.direction.times(length)
 
 
 def nearest(world: World, frame: Int[Array, "tiles"], rays: Rays, sets: Sets | None) -> Hits:
@@ -86,7 +91,7 @@ def visible(world: World, grid: Grid) -> Sets:
     sets = {}
     for kind, (group, shape) in solids.items():
         one = functools.partial(cull.visible, grid, shape=shape)
-        words = jax.vmap(lambda mat, fovy, s, one=one: one(mat, fovy, s))(view.camera_mat, view.fovy, group)
+        words = jax.vmap(one)(view.camera_mat, view.fovy, group)
         sets[kind] = words.reshape(-1, words.shape[-1])
     return sets
 

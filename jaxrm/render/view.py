@@ -1,8 +1,9 @@
-"""What changes from pose to pose: positions and frames of geoms, camera and lights."""
+"""What goes into a frame and changes from pose to pose, and what comes out."""
 
 from typing import NamedTuple
 
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 
 class View(NamedTuple):
@@ -25,3 +26,25 @@ class View(NamedTuple):
     fovy: Float[Array, "*batch"]
     light_pos: Float[Array, "*batch lights 3"]
     light_dir: Float[Array, "*batch lights 3"]
+
+
+class Picture(NamedTuple):
+    """A frame and its geometry.
+
+    Attributes:
+      rgb: colours.
+      depth: metres along the camera's axis, as MuJoCo's depth rendering gives; the far plane's
+        distance where there is nothing.
+      segmentation: id of the geom in the pixel's centre; -1 for the background.
+    """
+
+    rgb: UInt8[Array, "*batch height width 3"]
+    depth: Float[Array, "*batch height width"]
+    segmentation: Int[Array, "*batch height width"]
+
+
+def is_finite(view: View) -> Bool[Array, "*batch"]:
+    """Whether all positions are finite: frames of others are black."""
+    batch = view.fovy.shape
+    checks = [jnp.all(jnp.isfinite(leaf).reshape(*batch, -1), axis=-1) for leaf in view]
+    return jnp.stack(checks).all(axis=0)

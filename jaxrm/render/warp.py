@@ -21,11 +21,12 @@ import jax.numpy as jnp
 import mujoco
 import mujoco.mjx.warp as mjx_warp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, UInt8
 from mujoco import mjx
 
+from jaxrm.render.camera import plain_cameras
 from jaxrm.render.source import Source
-from jaxrm.render.view import View
+from jaxrm.render.view import Picture, View, is_finite
 
 T = TypeVar("T")
 _NO_MATERIAL = {"mat_specular": 0.5, "mat_shininess": 0.5, "mat_emission": 0.0}  # MuJoCo's numbers
@@ -50,14 +51,6 @@ class Looks(NamedTuple):
         lights = scene.lights
         surfaces = (scene.size, scene.rgba, scene.specular, scene.shininess, scene.emission)
         return cls(*surfaces, lights.ambient, lights.diffuse, lights.specular)
-
-
-class Drawn(NamedTuple):
-    """As `Picture`: colours, depth in metres (the far plane's where nothing is), geom ids (-1: none)."""
-
-    rgb: UInt8[Array, "*batch height width 3"]
-    depth: Float[Array, "*batch height width"]
-    segmentation: Int[Array, "*batch height width"]
 
 
 def why_not() -> str | None:
@@ -112,7 +105,7 @@ def draw_all(
     shadows: bool = True,
     samples: int = 1,
     looks: Looks | None = None,
-) -> Drawn:
+) -> Picture:
     """Like `draw`, with depth and segmentation, which are those of the pixels' centres."""
     picture = _call(source, view, height, width, shadows, True, looks)
     if samples == 1:
@@ -122,7 +115,7 @@ def draw_all(
 
 def _call(
     source: Source, view: View, height: int, width: int, shadows: bool, geometry: bool, looks: Looks | None
-) -> Drawn:
+) -> Picture:
     reason = why_not()
     if reason:
         raise RuntimeError(reason)
@@ -134,17 +127,17 @@ def _call(
 @functools.cache
 def _drawer(
     source: Source, height: int, width: int, shadows: bool, geometry: bool
-) -> Callable[[View, Looks | None], Drawn]:
+) -> Callable[[View, Looks | None], Picture]:
     """A function of worlds [n, ...] that `vmap` turns into one of more worlds."""
 
     @jax.custom_batching.custom_vmap
-    def draw_worlds(views: View, looks: Looks | None) -> Drawn:
+    def draw_worlds(views: View, looks: Looks | None) -> Picture:
         return _draw_worlds(
             _stage(source, views.fovy.shape[0], height, width, shadows, geometry), views, looks
         )
 
     @draw_worlds.def_vmap
-    def _(axis_size: int, batched: Any, views: View, looks: Looks | None) -> tuple[Drawn, Drawn]:
+    def _(axis_size: int, batched: Any, views: View, looks: Looks | None) -> tuple[Picture, Picture]:
         def merged(leaf: Array, is_batched: bool) -> Array:
             leaf = leaf if is_batched else jnp.broadcast_to(leaf, (axis_size, *leaf.shape))
             return leaf.reshape(axis_size * leaf.shape[1], *leaf.shape[2:])
@@ -199,8 +192,7 @@ def _stage(source: Source, worlds: int, height: int, width: int, shadows: bool, 
 
 
 def _camera_slot(m: mujoco.MjModel) -> int:
-    perspective = m.cam_projection == mujoco.mjtProjection.mjPROJ_PERSPECTIVE
-    plain = np.flatnonzero(perspective & np.all(m.cam_sensorsize == 0, axis=-1))
+    plain = np.flatnonzero(plain_cameras(m))
     if not len(plain):
         raise ValueError(
             "MJX-Warp draws with a camera's place in the model and this one has no plain perspective camera: "
@@ -233,11 +225,9 @@ def _with_material_per_geom(model: mjx.Model, m: mujoco.MjModel) -> mjx.Model:
     return _replaced(model, {name: jnp.asarray(value) for name, value in changes.items()})
 
 
-def _draw_worlds(stage: _Stage, views: View, looks: Looks | None) -> Drawn:
+def _draw_worlds(stage: _Stage, views: View, looks: Looks | None) -> Picture:
     """`views` [n, ...] -> arrays [n, height, width, ...]."""
-    ok = jnp.stack([jnp.isfinite(leaf).all(tuple(range(1, leaf.ndim))) for leaf in views]).all(0)[
-        :, None, None
-    ]
+    ok = is_finite(views)[:, None, None]
     views = jax.tree.map(jnp.nan_to_num, views)
     handle = stage.context.pytree()
 
@@ -254,9 +244,9 @@ def _draw_worlds(stage: _Stage, views: View, looks: Looks | None) -> Drawn:
     # a word's bytes are blue, green, red and alpha
     rgb = jax.lax.bitcast_convert_type(words.astype(jnp.uint32), jnp.uint8)[..., 2::-1]
     if not stage.geometry:
-        return Drawn(rgb, *2 * (jnp.zeros(rgb.shape[:-1]),))
+        return Picture(rgb, *2 * (jnp.zeros(rgb.shape[:-1]),))
     ids = jnp.where(ok, segmentation[..., 0].reshape(shape), -1)
-    return Drawn(rgb, jnp.where(ids >= 0, depth.reshape(shape), stage.far), ids)
+    return Picture(rgb, jnp.where(ids >= 0, depth.reshape(shape), stage.far), ids)
 
 
 def _replaced(tree: T, changes: dict[str, Any]) -> T:

@@ -39,7 +39,7 @@ def shade(
     lamps = {i: _lamp(world, frame, i, point) for i, on in enumerate(world.scene.lights.active) if on}
     dark = {
         i: shadowed(world, frame, lamp, point, hits.face >= 0, culled)
-        for i, (lamp, _) in lamps.items()
+        for i, lamp in lamps.items()
         if shadows and world.scene.lights.shadow[i]
     }
 
@@ -56,7 +56,7 @@ def _lit(
     world: World,
     frame: Int[Array, "tiles"],
     s: Surface,
-    lamps: dict[int, tuple[Lamp, Array]],
+    lamps: dict[int, Lamp],
     dark: dict[int, Array],
 ) -> Vec:
     """The light of all lights on surfaces; `dark` says where those with shadows do not shine."""
@@ -65,9 +65,9 @@ def _lit(
     lit = _light(s, eye.times(-1.0), [_column(lights.headlight[:, k], frame) for k in range(3)])
     lit = lit.plus(s.colour.times(s.emission))
     passes = []
-    for i, (lamp, strength) in lamps.items():
+    for i, lamp in lamps.items():
         colours = [_column(c[:, i], frame) for c in (lights.ambient, lights.diffuse, lights.specular)]
-        one = _light(s, lamp.towards, colours).times(strength)
+        one = _light(s, lamp.towards, colours).times(lamp.strength)
         if i in dark:
             # MuJoCo draws each light with shadows in a pass of its own, clamped by itself
             passes.append(_clamp(one).times(jnp.where(dark[i], 0.0, 1.0)))
@@ -84,14 +84,13 @@ def _column(rows: Array, frame: Array) -> Vec:
     return Vec(*(rows[frame, k][:, None] for k in range(3)))
 
 
-def _lamp(world: World, frame: Array, i: int, point: Vec) -> tuple[Lamp, Array]:
-    """A light as seen from points, and the share of its strength that arrives."""
+def _lamp(world: World, frame: Array, i: int, point: Vec) -> Lamp:
+    """The model's light number `i` as seen from points."""
     lights, view = world.scene.lights, world.view
     direction = _column(view.light_dir[:, i], frame)
     place = _column(view.light_pos[:, i] - view.camera_pos, frame)
     if lights.directional[i]:
-        lamp = Lamp(direction.times(-1.0), place, None, world.scene.shadow_reach)
-        return lamp, jnp.ones(())
+        return Lamp(direction.times(-1.0), jnp.ones(()), place, None, world.scene.shadow_reach)
     offset = place.minus(point)
     distance = jnp.sqrt(jnp.maximum(offset.dot(offset), 1e-12))
     to_light = offset.times(1 / distance)
@@ -100,8 +99,9 @@ def _lamp(world: World, frame: Array, i: int, point: Vec) -> tuple[Lamp, Array]:
     cutoff, exponent = lights.cutoff[frame, i][:, None], lights.exponent[frame, i][:, None]
     cosine = -to_light.dot(direction)
     in_cone = cosine >= jnp.cos(jnp.deg2rad(jnp.minimum(cutoff, _POINT_LIGHT)))
-    cone = jnp.where(in_cone, power(cosine, exponent), 0.0)
-    return Lamp(to_light, place, distance, None), fall * jnp.where(cutoff > _POINT_LIGHT, 1.0, cone)
+    cone = jnp.where(in_cone, _power(cosine, exponent), 0.0)
+    strength = fall * jnp.where(cutoff > _POINT_LIGHT, 1.0, cone)
+    return Lamp(to_light, strength, place, distance, None)
 
 
 def _light(s: Surface, to_light: Vec, colours: list[Vec]) -> Vec:
@@ -109,7 +109,7 @@ def _light(s: Surface, to_light: Vec, colours: list[Vec]) -> Vec:
     ambient, diffuse, specular = colours
     facing = s.normal.dot(to_light)
     half_way = s.normal.dot(to_light.plus(s.to_eye).unit())
-    shine = jnp.where(facing > 0, s.specular * power(half_way, s.exponent), 0.0)
+    shine = jnp.where(facing > 0, s.specular * _power(half_way, s.exponent), 0.0)
     facing = jnp.maximum(facing, 0.0)
     return Vec(
         *(
@@ -119,7 +119,7 @@ def _light(s: Surface, to_light: Vec, colours: list[Vec]) -> Vec:
     )
 
 
-def power(base: Array, exponent: Array) -> Array:
+def _power(base: Array, exponent: Array) -> Array:
     """base^exponent for bases from 0 to 1, 0 for those below, with finite gradients."""
     return jnp.exp(exponent * jnp.log(jnp.clip(base, 1e-6, 1.0)))
 

@@ -21,12 +21,14 @@ class Lamp(NamedTuple):
 
     Attributes:
       towards: unit vectors to the light; those to the sun are [tiles, 1].
+      strength: the share of the light that arrives where no shadow falls.
       place: the light's position relative to the camera [tiles, 1].
       distance: to a light at a point, metres; None for the sun.
       reach: half width of the square around the sun that can be in shadow, metres; None otherwise.
     """
 
     towards: Vec
+    strength: Array
     place: Vec
     distance: Array | None
     reach: float | None
@@ -124,7 +126,7 @@ def _between(solids: Solid, frame: Array, beam: _Beam, shape: Shape) -> UInt32[A
     inside = jnp.bool_(True)
     for axis, low, high in zip(beam.axes, beam.low, beam.high, strict=True):
         centre = -mine.offset.dot(axis)
-        reach = shape.reach(mine.size, mine.local(axis)) + 1e-3
+        reach = shape.reach(mine.size, mine.local(axis)) + _NEAR
         inside &= (centre + reach > low) & (centre - reach < high)
     return cull.pack(inside)
 

@@ -124,7 +124,7 @@ def _draw_sorted(world: World, rules: Rules) -> Drawn:
     sets = visible(world, rules.grid)
     busy = sum((cull.size(words) for words in sets.values()), jnp.zeros(total, jnp.int32))
     order = jnp.argsort(-busy)
-    chunks = max(1, -(-total * rules.grid.rays // _CHUNK_RAYS))
+    chunks = -(-total * rules.grid.rays // _CHUNK_RAYS)
     length = -(-total // chunks)
     padded = jnp.pad(order, (0, chunks * length - total), mode="edge")
 

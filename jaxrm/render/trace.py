@@ -112,12 +112,12 @@ def each(
     """
     n = solids.size.x.shape[1]
     # one row of numbers per solid, so that a turn of the loop reads it at once
-    table = jnp.stack(jax.tree.leaves(solids), axis=-1).reshape(-1, 15)
+    leaves, structure = jax.tree.flatten(solids)
+    table = jnp.stack(leaves, axis=-1).reshape(-1, len(leaves))
 
     def turn(carry: T, index: Array) -> T:
         row = once(look_up(table, frame * n + index))  # read once per tile, not per ray
-        leaves = [row[:, k, None] for k in range(15)]
-        solid = jax.tree.unflatten(jax.tree.structure(solids), leaves)
+        solid = jax.tree.unflatten(structure, [row[:, k, None] for k in range(len(leaves))])
         return test(carry, solid, jnp.broadcast_to(index, frame.shape)[:, None])
 
     if sets is None:

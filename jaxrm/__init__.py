@@ -1,6 +1,7 @@
 """jaxrm: say what you want in a sentence, get a reward for it."""
 
+from jaxrm import metrics
 from jaxrm.rewards.clip import ClipReward
 from jaxrm.weights import load_clip, load_tower, save
 
-__all__ = ["ClipReward", "load_clip", "load_tower", "save"]
+__all__ = ["ClipReward", "load_clip", "load_tower", "metrics", "save"]

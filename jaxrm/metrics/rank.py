@@ -3,11 +3,13 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from jaxrm.metrics.epic import pearson
+from jaxrm.metrics.inputs import numbers, paired, scored
+
 
 def ranks(values: ArrayLike) -> NDArray[np.float64]:
     """Ranks from 1; ties share their mean rank. [n] -> float64 [n]."""
-    values = np.asarray(values, np.float64).ravel()
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(numbers(values, "values").ravel(), return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[inverse]
 
@@ -21,20 +23,43 @@ def roc_auc(scores: ArrayLike, labels: ArrayLike) -> float:
 
     Returns:
       nan where all labels agree.
+
+    Raises:
+      ValueError: other shapes, NaN, or labels that are neither true nor false.
     """
-    labels = np.asarray(labels, bool).ravel()
-    positives, negatives = int(labels.sum()), int((~labels).sum())
+    flat, truth = scored(scores, labels)
+    positives, negatives = int(truth.sum()), int((~truth).sum())
     if positives == 0 or negatives == 0:
         return float("nan")
-    above = ranks(scores)[labels].sum() - positives * (positives + 1) / 2
+    above = ranks(flat)[truth].sum() - positives * (positives + 1) / 2
     return float(above / (positives * negatives))
 
 
 def spearman(a: ArrayLike, b: ArrayLike) -> float:
-    """Pearson correlation of the ranks of `a` and `b`, both [n]; nan where either is constant."""
-    first, second = ranks(a), ranks(b)
-    if first.shape != second.shape:
-        raise ValueError(f"a has {first.size} values and b has {second.size}")
-    first, second = first - first.mean(), second - second.mean()
-    scale = np.sqrt((first @ first) * (second @ second))
-    return float(first @ second / scale) if scale > 0 else float("nan")
+    """Pearson correlation of the ranks of `a` and `b`, both [n]; nan where either is constant.
+
+    Raises:
+      ValueError: they differ in shape, or NaN among them.
+    """
+    first, second = paired(a, b)
+    return pearson(ranks(first), ranks(second))
+
+
+def value_order_correlation(values: ArrayLike) -> float:
+    """Spearman correlation of the values of a trajectory with time: 1 where they only rise.
+
+    A high one alone says little: report it beside its controls (`score_with_controls`).
+
+    Args:
+      values: [time].
+
+    Returns:
+      nan for a constant or for fewer than two values.
+
+    Raises:
+      ValueError: not one trajectory, or NaN.
+    """
+    curve = numbers(values, "values")
+    if curve.ndim != 1:
+        raise ValueError(f"values has shape {curve.shape}; wanted [time], one trajectory at a time")
+    return spearman(curve, np.arange(len(curve)))

@@ -2,6 +2,6 @@
 
 from jaxrm import metrics
 from jaxrm.rewards.clip import ClipReward
-from jaxrm.weights import load_clip, load_tower, save
+from jaxrm.weights import load_clip, load_decoder, load_tower, save
 
-__all__ = ["ClipReward", "load_clip", "load_tower", "metrics", "save"]
+__all__ = ["ClipReward", "load_clip", "load_decoder", "load_tower", "metrics", "save"]

@@ -16,6 +16,10 @@ Net = TypeVar("Net", bound=Network)
 
 # The end of a leaf's path -> the axis that is spread, counted from the last; the first match counts.
 _SPREAD = (
+    (
+        r"qkv_heads\.(kernel|bias)$",
+        -3,
+    ),  # a decoder's: heads of keys and values, with the queries that ask them
     (r"(qkv|up)\.(kernel|bias)$", -1),
     (r"(attention|pool|head)\.out\.kernel$", -2),
     (r"down\.kernel$", -2),

@@ -2,6 +2,8 @@
 
 from jaxrm.weights.checkpoint import Checkpoint, save
 from jaxrm.weights.clip import ClipCheckpoint, embed_frames, load_clip
+from jaxrm.weights.decoder import DecoderCheckpoint, load_decoder
+from jaxrm.weights.decoder_text import DecoderProcessor
 from jaxrm.weights.embed import unit
 from jaxrm.weights.preprocess import ImageSettings, check_frames, default_settings, preprocess
 from jaxrm.weights.processor import Processor
@@ -12,6 +14,8 @@ from jaxrm.weights.tower import TowerCheckpoint, load_tower
 __all__ = [
     "Checkpoint",
     "ClipCheckpoint",
+    "DecoderCheckpoint",
+    "DecoderProcessor",
     "ImageSettings",
     "Processor",
     "TextProcessor",
@@ -24,6 +28,7 @@ __all__ = [
     "default_settings",
     "embed_frames",
     "load_clip",
+    "load_decoder",
     "load_tower",
     "preprocess",
     "save",

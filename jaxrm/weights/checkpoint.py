@@ -65,7 +65,7 @@ def read(
     """
     directory = files.find(name)
     family, given = read_family(directory)
-    require(family, directory, dual=loader == "load_clip")
+    require(family, directory, loader)
     config = family.parse_config(given, options.dtype).with_attention(options.attention)
     weights, others = family.sort(files.read_tensors(directory, (family.weights_file,)))
     model = to_tree(family.table(config), family.network.abstract(config), weights)
@@ -98,7 +98,7 @@ def save(checkpoint: Checkpoint, directory: str | os.PathLike) -> None:
     """
     directory = Path(directory).expanduser()
     directory.mkdir(parents=True, exist_ok=True)
-    model, images = checkpoint.model, checkpoint.processor.images
+    model = checkpoint.model
     family = family_of(model.config)
     tensors = to_tensors(family.table(model.config), model)
     belongs = family.sort(checkpoint.others)[1]
@@ -107,5 +107,5 @@ def save(checkpoint: Checkpoint, directory: str | os.PathLike) -> None:
     dtype = next(iter(leaves_by_path(model).values())).dtype.name
     written = family.format_config(model.config, dtype)
     if family is OPEN_CLIP:
-        written["preprocess_cfg"] = clip_open.format_images(images)
+        written["preprocess_cfg"] = clip_open.format_images(checkpoint.processor.images)
     files.write_json(directory / family.config_file, written)

@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 
 from jaxrm.models import Clip, ConvNext, ConvNextConfig, Network, ResNetConfig, VisionConfig, VisionTower
-from jaxrm.weights import clip_hf, clip_open, convnext_hf, dinov2_hf, files, siglip_hf
+from jaxrm.models.decoder import Decoder, DecoderConfig
+from jaxrm.weights import (
+    clip_hf,
+    clip_open,
+    convnext_hf,
+    decoder_gpt2,
+    decoder_llama,
+    decoder_mpt,
+    decoder_neox,
+    dinov2_hf,
+    files,
+    siglip_hf,
+)
 from jaxrm.weights.preprocess import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from jaxrm.weights.table import Row
 
@@ -23,12 +35,13 @@ class Family:
 
     Attributes:
       name: what people call it.
-      network: our class; `Clip` is for `load_clip`, all others are for `load_tower`.
+      network: our class; `Clip` is for `load_clip`, `Decoder` for `load_decoder`, others for `load_tower`.
       table, parse_config, format_config: see the modules `clip_hf` and so on.
       model_types: what config.json calls it; none: the format is open_clip's.
       ignored: names of tensors that are no weights; they are kept aside and written back.
       dropped: names of tensors of a head that is not ours to keep.
       prefix: what names begin with where the network was published inside a larger one.
+      rename: names that a file may have -> those of the table.
       mean, std: of its images, where a checkpoint does not say.
     """
 
@@ -41,12 +54,17 @@ class Family:
     ignored: str = r"(?!)"
     dropped: str = r"(?!)"
     prefix: str = ""
+    rename: Callable[[str], str] = str
     mean: tuple[float, ...] = CLIP_MEAN
     std: tuple[float, ...] = CLIP_STD
 
     @property
     def config_file(self) -> str:
         return CONFIG if self.model_types else OPEN_CLIP_CONFIG
+
+    @property
+    def loader(self) -> str:
+        return {Clip: "load_clip", Decoder: "load_decoder"}.get(self.network, "load_tower")
 
     @property
     def weights_file(self) -> str:
@@ -56,7 +74,7 @@ class Family:
         """All tensors of a file -> weights, and what is no weight but belongs to the format."""
         weights, others = {}, {}
         for name, tensor in tensors.items():
-            name = name.removeprefix(self.prefix)
+            name = self.rename(name.removeprefix(self.prefix))
             if not re.search(self.dropped, name):
                 (others if re.search(self.ignored, name) else weights)[name] = tensor
         return weights, others
@@ -114,7 +132,45 @@ CONVNEXT = Family(
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
 )
-FAMILIES = (CLIP, OPEN_CLIP, SIGLIP, DINOV2, CONVNEXT)
+LLAMA = Family(
+    "Llama",
+    Decoder,
+    decoder_llama.table,
+    decoder_llama.parse_config,
+    decoder_llama.format_config,
+    decoder_llama.MODEL_TYPES,
+    dropped=r"\.rotary_emb\.inv_freq$",
+)
+GPT2 = Family(
+    "GPT-2",
+    Decoder,
+    decoder_gpt2.table,
+    decoder_gpt2.parse_config,
+    decoder_gpt2.format_config,
+    ("gpt2",),
+    dropped=decoder_gpt2.DROPPED,
+    rename=decoder_gpt2.rename,
+)
+GPT_NEOX = Family(
+    "GPT-NeoX",
+    Decoder,
+    decoder_neox.table,
+    decoder_neox.parse_config,
+    decoder_neox.format_config,
+    ("gpt_neox",),
+    dropped=decoder_neox.DROPPED,
+    rename=decoder_neox.rename,
+)
+MPT = Family(
+    "MPT",
+    Decoder,
+    decoder_mpt.table,
+    decoder_mpt.parse_config,
+    decoder_mpt.format_config,
+    decoder_mpt.MODEL_TYPES,
+)
+DECODERS = (LLAMA, GPT2, GPT_NEOX, MPT)
+FAMILIES = (CLIP, OPEN_CLIP, SIGLIP, DINOV2, CONVNEXT, *DECODERS)
 
 
 def read_family(directory: Path) -> tuple[Family, dict[str, Any]]:
@@ -142,15 +198,20 @@ def read_family(directory: Path) -> tuple[Family, dict[str, Any]]:
     )
 
 
-def require(family: Family, directory: Path, *, dual: bool) -> None:
+_HOLDS = {"load_clip": "a dual encoder", "load_tower": "an image tower", "load_decoder": "a decoder LLM"}
+
+
+def require(family: Family, directory: Path, loader: str) -> None:
     """Raise a ValueError that names the right loader where a directory was given to the wrong one."""
-    if (family.network is Clip) != dual:
-        what, loader = ("an image tower", "load_tower") if dual else ("a dual encoder", "load_clip")
-        raise ValueError(f"{directory} holds {what}, {family.name}: load it with `jaxrm.{loader}`")
+    if family.loader != loader:
+        what = f"{_HOLDS[family.loader]}, {family.name}"
+        raise ValueError(f"{directory} holds {what}: load it with `jaxrm.{family.loader}`")
 
 
 def family_of(config: Any) -> Family:
     """The format that a network of ours is saved in."""
+    if isinstance(config, DecoderConfig):
+        return next(family for family in DECODERS if config.format in family.model_types)
     if isinstance(config, ConvNextConfig):
         return CONVNEXT
     if isinstance(config, VisionConfig):

@@ -59,6 +59,11 @@ class Row:
             shape = tuple(shape[i] for i in np.argsort(self.axes))
         return (1,) * self.ones + shape
 
+    def shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """The shapes of all tensors of theirs by name, from the shape of ours."""
+        there = self.shape_of_theirs(shape)
+        return {name: there for names in self.names() for name in names}
+
     def join(self, tensors: Mapping[str, np.ndarray]) -> np.ndarray:
         """Theirs -> ours."""
         layers = []
@@ -107,12 +112,7 @@ def names_and_shapes(table: Sequence[Row], abstract: Any) -> dict[str, tuple[int
     rows = {row.ours: row for row in table}
     if rows.keys() != leaves.keys() or len(rows) != len(table):
         raise WeightsError(f"the table and the model differ in {sorted(rows.keys() ^ leaves.keys())}")
-    return {
-        name: row.shape_of_theirs(leaves[path].shape)
-        for path, row in rows.items()
-        for names in row.names()
-        for name in names
-    }
+    return {n: shape for path, row in rows.items() for n, shape in row.shapes(leaves[path].shape).items()}
 
 
 def to_tree(table: Sequence[Row], abstract: Tree, tensors: Mapping[str, np.ndarray]) -> Tree:

@@ -1,0 +1,145 @@
+"""A decoder LLM: tokens, or vectors of its input space, in order -> how likely each next token is.
+
+One network with options serves Llama, Qwen, GPT-2, GPT-NeoX and MPT; `jaxrm.weights` says which options each
+has.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxrm.models.blocks import BlocksConfig
+from jaxrm.models.causal import CausalBlocks, KeyValue
+from jaxrm.models.context import Context, Sight
+from jaxrm.models.head import all_logits, log_probs
+from jaxrm.models.reader import Reader
+
+Format = Literal["llama", "qwen2", "qwen3", "gpt2", "gpt_neox", "mpt", "mosaic_gpt"]
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """A decoder LLM.
+
+    Attributes:
+      blocks: what it is made of.
+      vocabulary: number of token ids.
+      context: longest sequence, in tokens.
+      format: Hugging Face's `model_type`, the format that it is saved in.
+      tied: what gives the logits is the table of embeddings.
+      learned_positions: a vector for each position is added to its token's.
+      bos_token_id: what sequences begin with, where the config says.
+      eos_token_ids: what ends them.
+    """
+
+    blocks: BlocksConfig
+    vocabulary: int
+    context: int
+    format: Format = "llama"
+    tied: bool = True
+    learned_positions: bool = False
+    bos_token_id: int | None = None
+    eos_token_ids: tuple[int, ...] = ()
+
+    @property
+    def dtype(self) -> str:
+        return self.blocks.dtype
+
+    def with_dtype(self, dtype: str) -> "DecoderConfig":
+        """The same network, computed in another dtype."""
+        return replace(self, blocks=self.blocks.with_dtype(dtype))
+
+    def with_attention(self, attention: str) -> "DecoderConfig":
+        """The same network, with attention computed in another way."""
+        return replace(self, blocks=self.blocks.with_attention(attention))
+
+
+class Decoder(Reader):
+    """The network. Its methods of `Reader` take vectors (`embed(tokens)`, or an interface's) and give the
+    final hidden states, which `logits_of` and `log_probs` turn into numbers about the next token."""
+
+    config: DecoderConfig
+
+    def __init__(self, config: DecoderConfig, *, rngs: nnx.Rngs):
+        super().__init__(config, rngs=rngs)
+        width, table = config.blocks.width, (config.vocabulary, config.blocks.width)
+        self.embedding = nnx.Param(0.02 * jax.random.normal(rngs(), table, jnp.float32))
+        places = (config.context, width)
+        learned = config.learned_positions
+        self.positions = nnx.Param(0.01 * jax.random.normal(rngs(), places, jnp.float32)) if learned else None
+        self.stack = CausalBlocks(config.blocks, rngs=rngs)
+        self.final_norm = config.blocks.norm_of(width)
+        head = None if config.tied else nnx.Param(width**-0.5 * jax.random.normal(rngs(), table, jnp.float32))
+        self.unembedding = head
+
+    def embed(self, tokens: Int[Array, "*batch"]) -> Float[Array, "*batch width"]:
+        """Token ids -> vectors of the input space."""
+        return self.embedding[...][tokens].astype(self.config.dtype)
+
+    def logits(
+        self,
+        tokens: Int[Array, "b t"] | None = None,
+        *,
+        embeds: Float[Array, "b t width"] | None = None,
+        mask: Bool[Array, "b t"] | None = None,
+    ) -> Float[Array, "b t vocabulary"]:
+        """Logits of the token after each, in float32 at least.
+
+        Args:
+          tokens: ids, or
+          embeds: vectors of the input space in their place.
+          mask: which of them are no padding; None: all.
+
+        Raises:
+          ValueError: both or neither of tokens and embeds, another width, more than the context holds.
+        """
+        if (tokens is None) == (embeds is None):
+            raise ValueError("give either tokens or embeds")
+        x = self.embed(tokens) if tokens is not None else embeds
+        assert x is not None
+        self.check_length(x.shape[1])
+        return self.logits_of(self.read(x, mask))
+
+    def logits_of(self, hidden: Float[Array, "*batch width"]) -> Float[Array, "*batch vocabulary"]:
+        """Final hidden states -> logits of the next token, in float32 at least."""
+        return all_logits(self.table, hidden)
+
+    def log_probs(
+        self, hidden: Float[Array, "*batch width"], targets: Int[Array, "*batch"]
+    ) -> Float[Array, "*batch"]:
+        """log p(target) after each hidden state, in float32 at least; the logits are never all there at
+        once.
+        """
+        return log_probs(self.table, hidden, targets)
+
+    @property
+    def table(self) -> Float[Array, "vocabulary width"]:
+        """What gives the logits."""
+        head = self.embedding if self.unembedding is None else self.unembedding
+        return head[...]
+
+    def check_length(self, length: int) -> None:
+        """Raise a ValueError where the context is shorter."""
+        if length > self.config.context:
+            raise ValueError(
+                f"{length} tokens and vectors do not fit into the decoder's context of {self.config.context}"
+            )
+
+    def _blocks_config(self) -> BlocksConfig:
+        return self.config.blocks
+
+    def _run(
+        self, x: jax.Array, sight: Sight, past: Context | None, keep: bool
+    ) -> tuple[jax.Array, KeyValue | None]:
+        width, dtype = self.config.blocks.width, self.config.dtype
+        if x.shape[-1] != width:
+            raise ValueError(f"the decoder takes vectors of {width} numbers, got {x.shape[-1]}")
+        x = x.astype(dtype)
+        if self.positions is not None:
+            x = x + self.positions[...][sight.positions].astype(dtype)
+        x, new = self.stack(x, sight, past, keep=keep)
+        return self.final_norm(x).astype(dtype), new

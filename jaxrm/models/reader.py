@@ -1,0 +1,92 @@
+"""Reading in order: at once, on and on with a context, or on in several branches from one context."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxrm.models.blocks import BlocksConfig
+from jaxrm.models.causal import KeyValue
+from jaxrm.models.context import Context, Sight, look
+from jaxrm.models.network import Network
+
+
+class Reader(Network):
+    """A causal network over vectors. Subclasses say what happens around the blocks (`_run`).
+
+    In all of its methods `mask` says which vectors are no padding (None: all). Padding may stand anywhere:
+    it is seen by nothing and takes up no position, so that rows give the same with and without it; what
+    comes out at padding itself has no meaning.
+    """
+
+    def _run(
+        self, x: jax.Array, sight: Sight, past: Context | None, keep: bool
+    ) -> tuple[jax.Array, KeyValue | None]:
+        raise NotImplementedError
+
+    def _blocks_config(self) -> BlocksConfig:
+        raise NotImplementedError
+
+    def read(
+        self, x: Float[Array, "b t inputs"], mask: Bool[Array, "b t"] | None = None
+    ) -> Float[Array, "b t outputs"]:
+        """Everything at once."""
+        return self._run(x, look(_whole(x, mask)), None, False)[0]
+
+    def remember(
+        self, x: Float[Array, "b t inputs"], mask: Bool[Array, "b t"] | None = None, slots: int | None = None
+    ) -> tuple[Float[Array, "b t outputs"], Context]:
+        """Everything at once, with a context to read on from that holds `slots` vectors (None: it is
+        full).
+        """
+        mask = _whole(x, mask)
+        y, new = self._run(x, look(mask), None, True)
+        assert new is not None
+        return y, Context.of(new.keys, new.values, mask, slots)
+
+    def empty(self, b: int, slots: int) -> Context:
+        """A context of `b` rows that has read nothing yet."""
+        config = self._blocks_config()
+        shape = (config.layers, b, slots, config.kv_heads, config.head_width)
+        zeros = jnp.zeros(shape, config.dtype)
+        return Context(zeros, zeros, jnp.zeros((b, slots), bool), jnp.zeros((), jnp.int32))
+
+    def extend(
+        self, context: Context, x: Float[Array, "b t inputs"], mask: Bool[Array, "b t"] | None = None
+    ) -> tuple[Float[Array, "b t outputs"], Context]:
+        """Read on; the context must have room, see `Context.append`.
+
+        Raises:
+          ValueError: there are more vectors than slots.
+        """
+        mask = _whole(x, mask)
+        if x.shape[1] > context.slots:
+            raise ValueError(f"{x.shape[1]} vectors do not fit into a context of {context.slots} slots")
+        y, new = self._run(x, look(mask, context), context, True)
+        assert new is not None
+        return y, context.append(new.keys, new.values, mask)
+
+    def branch(
+        self,
+        context: Context,
+        x: Float[Array, "b branches t inputs"],
+        mask: Bool[Array, "b branches t"] | None = None,
+        visible: Bool[Array, "b branches slots"] | None = None,
+    ) -> Float[Array, "b branches t outputs"]:
+        """Read on in several ways, each as if the context held only the slots that are `visible` to it.
+
+        What a slot holds does not depend on what follows it, so for prefixes of a context this is exact, and
+        the context is neither read again nor copied.
+        """
+        b, branches, t = x.shape[:3]
+        if visible is None:
+            visible = jnp.ones((b, branches, context.slots), bool)
+        flat = x.reshape(b * branches, t, -1)
+        sight = look(_whole(x, mask).reshape(-1, t), context, visible)
+        y = self._run(flat, sight, context, False)[0]
+        return y.reshape(b, branches, t, -1)
+
+
+def _whole(x: Any, mask: jax.Array | None) -> jax.Array:
+    return jnp.ones(x.shape[:-1], bool) if mask is None else mask

@@ -1,0 +1,182 @@
+"""The host side of a decoder: its tokeniser, and rows of tokens."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from jaxrm.models.decoder import DecoderConfig
+from jaxrm.weights.files import write_bytes
+from jaxrm.weights.tokens import TOKENIZER, check_texts
+
+# Written again beside a checkpoint that was loaded; none of them is read here.
+CARRIED = (
+    TOKENIZER,
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+    "generation_config.json",
+    "chat_template.jinja",
+)
+
+
+class Rows(NamedTuple):
+    """Prompts with their continuations, padded behind.
+
+    Attributes:
+      tokens: int32 [n, t].
+      mask: bool [n, t], which ids are no padding.
+      starts: int32 [n], where the continuations begin.
+      count: tokens of the longest continuation, rounded up.
+    """
+
+    tokens: np.ndarray
+    mask: np.ndarray
+    starts: np.ndarray
+    count: int
+
+
+class DecoderProcessor:
+    """A tokeniser that is read from `source`, a directory with tokenizer.json, when first needed."""
+
+    def __init__(self, source: Path | Tokenizer, config: DecoderConfig):
+        self.source = source
+        self.config = config
+
+    @property
+    def context(self) -> int:
+        """The longest sequence in tokens."""
+        return self.config.context
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokeniser itself.
+
+        Raises:
+          FileNotFoundError: the checkpoint has no tokenizer.json.
+          ValueError: it has ids that the decoder has no embedding for.
+        """
+        if isinstance(self.source, Tokenizer):
+            tokenizer = self.source
+        elif (self.source / TOKENIZER).is_file():
+            tokenizer = Tokenizer.from_file(str(self.source / TOKENIZER))
+            tokenizer.no_padding()
+            tokenizer.no_truncation()
+        else:
+            raise FileNotFoundError(
+                f"{self.source} has no {TOKENIZER}, so it reads token ids but no texts. From older files "
+                'transformers makes one: python -c "from transformers import AutoTokenizer as T; '
+                f"T.from_pretrained('{self.source}').save_pretrained('{self.source}')\""
+            )
+        largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+        if largest >= self.config.vocabulary:
+            raise ValueError(
+                f"the tokeniser of {self.source} has ids up to {largest}, but the decoder's vocabulary "
+                f"ends at {self.config.vocabulary - 1}: they do not belong together"
+            )
+        return tokenizer
+
+    def encode(self, text: str, *, beginning: bool = False) -> list[int]:
+        """The ids of a text as it stands; at the `beginning` of a sequence with what the tokeniser puts
+        there.
+
+        An end of text that the tokeniser would add is left out: what follows is to be a continuation.
+        """
+        plain = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return [*self._beginning, *plain] if beginning else plain
+
+    @cached_property
+    def _beginning(self) -> list[int]:
+        """What the tokeniser puts before every text."""
+        probe = self.tokenizer.encode("a", add_special_tokens=False).ids
+        whole = self.tokenizer.encode("a").ids
+        starts = [i for i in range(len(whole) - len(probe) + 1) if whole[i : i + len(probe)] == probe]
+        return whole[: starts[0]] if starts else []
+
+    def begin(self, text: str) -> list[int]:
+        """The ids of a prompt, at least one: an empty prompt of a tokeniser that puts nothing in front
+        becomes the config's `bos_token_id`.
+
+        Raises:
+          ValueError: there is none either.
+        """
+        ids = self.encode(text, beginning=True)
+        if ids:
+            return ids
+        if self.config.bos_token_id is None:
+            raise ValueError(
+                "the prompt is empty and the decoder has no beginning-of-sequence token: give a word"
+            )
+        return [self.config.bos_token_id]
+
+    def tokenize(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Texts -> ids, int32 [n, longest], padded behind with 0, and bool [n, longest], which are no
+        padding.
+
+        Raises:
+          TypeError: one string instead of several.
+          ValueError: no text, or one that is longer than the context.
+        """
+        check_texts(texts, allow_empty=True)
+        return pad([self._checked(self.begin(text), text) for text in texts])
+
+    def rows(self, prompts: Sequence[str], continuations: Sequence[str], multiple: int = 16) -> Rows:
+        """Prompts and their continuations, each tokenised by itself, as rows of a multiple of `multiple` ids.
+
+        Raises:
+          TypeError: one string instead of several.
+          ValueError: not equally many, an empty continuation, or more tokens than the context holds.
+        """
+        check_texts(prompts, allow_empty=True)
+        check_texts(continuations, allow_empty=True)
+        if len(prompts) != len(continuations):
+            raise ValueError(
+                f"{len(prompts)} prompts and {len(continuations)} continuations: give one for each"
+            )
+        heads, tails = [self.begin(text) for text in prompts], [self.encode(text) for text in continuations]
+        for tail, text in zip(tails, continuations, strict=True):
+            if not tail:
+                raise ValueError(f"the continuation {text!r} has no tokens")
+        both = zip(heads, tails, prompts, continuations, strict=True)
+        ids = [self._checked([*head, *tail], prompt + text) for head, tail, prompt, text in both]
+        # A few lengths only, so that few programs are compiled.
+        longest = min(_up(max(map(len, ids)), multiple), self.context)
+        tokens, mask = pad(ids, longest)
+        count = min(_up(max(map(len, tails)), multiple // 2), longest)
+        return Rows(tokens, mask, np.array([len(head) for head in heads], np.int32), count)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Ids -> text, without special tokens."""
+        return self.tokenizer.decode(list(ids))
+
+    def _checked(self, ids: list[int], text: str) -> list[int]:
+        if len(ids) > self.context:
+            raise ValueError(f"{len(ids)} tokens, and the decoder's context holds {self.context}: {text!r}")
+        return ids
+
+    def save(self, directory: Path) -> None:
+        """Write the tokeniser's files."""
+        if isinstance(self.source, Tokenizer):
+            write_bytes(directory / TOKENIZER, self.source.to_str(pretty=True).encode())
+            return
+        for name in CARRIED:
+            if (self.source / name).is_file() and self.source.resolve() != directory.resolve():
+                write_bytes(directory / name, (self.source / name).read_bytes())
+
+
+def pad(rows: Sequence[Sequence[int]], length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of ids -> int32 [n, length], padded behind with 0, and which are no padding; None: the longest."""
+    length = max(map(len, rows), default=0) if length is None else length
+    tokens, mask = np.zeros((len(rows), length), np.int32), np.zeros((len(rows), length), bool)
+    for i, row in enumerate(rows):
+        tokens[i, : len(row)], mask[i, : len(row)] = row, True
+    return tokens, mask
+
+
+def _up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple

@@ -3,16 +3,13 @@
 Equations, limits, reward and time limit are those of `gymnasium.envs.classic_control.pendulum`.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import mujoco
-from jaxtyping import Array, Bool, Float, UInt8
-from mujoco import mjx
+from jaxtyping import Array, Bool, Float
 
-from envs.types import State
-from jaxrm.render import Camera, Scene, render
+from envs.classic import ClassicControl, Physics, wrap_angle
+from jaxrm.render import Camera
 from jaxrm.types import Pose
 
 GRAVITY = 10.0  # m/s^2
@@ -48,14 +45,7 @@ _DRAWING = """
 """
 
 
-class Physics(NamedTuple):
-    """Angle [1] in rad, 0 upright, not wrapped; angular speed [1] in rad/s."""
-
-    qpos: Float[Array, "*batch 1"]
-    qvel: Float[Array, "*batch 1"]
-
-
-class Pendulum:
+class Pendulum(ClassicControl):
     """The task `pendulum`; implements `envs.types.Env`."""
 
     name = "pendulum"
@@ -63,81 +53,47 @@ class Pendulum:
     baseline = "a pendulum"
     observation_size = 3
     action_size = 1
-    episode_length = EPISODE_LENGTH
 
     def __init__(self) -> None:
-        self.camera = Camera(position=(0.0, -4.0, 1.5), target=(0.0, 0.0, 1.5), fovy=45.0)
-        self.mj_model = mujoco.MjModel.from_xml_string(_DRAWING)
-        self._scene = Scene.from_mujoco(self.mj_model)
-        self._model = mjx.put_model(self.mj_model)
-        self._data = mjx.make_data(self._model)
+        camera = Camera(position=(0.0, -4.0, 1.5), target=(0.0, 0.0, 1.5), fovy=45.0)
+        super().__init__(mujoco.MjModel.from_xml_string(_DRAWING), camera, EPISODE_LENGTH)
 
-    def reset(self, key: Array) -> State:
+    def _start(self, key: Array) -> Physics:
         """Any angle, speed up to 1 rad/s, uniform, as in Gymnasium."""
-        episode_key, start_key = jax.random.split(key)
         limits = jnp.array([jnp.pi, 1.0])
-        angle, speed = jax.random.uniform(start_key, (2,), minval=-limits, maxval=limits)
-        data = Physics(angle[None], speed[None])
-        return State(
-            data=data,
-            obs=_observe(data),
-            reward=jnp.zeros_like(angle),
-            terminated=jnp.zeros((), bool),
-            truncated=jnp.zeros((), bool),
-            time=jnp.zeros((), jnp.int32),
-            key=episode_key,
-            info={"nan_resets": jnp.zeros((), jnp.int32)},
-        )
+        angle, speed = jax.random.uniform(key, (2,), minval=-limits, maxval=limits)
+        return Physics(angle[None], speed[None])
 
-    def step(self, state: State, action: Float[Array, "1"]) -> State:
-        """One step of 0.05 s; `action` in [-1, 1] is the torque over 2 N m.
-
-        The reward is Gymnasium's: minus the cost of the state left and of the torque used.
-        """
-        angle, speed = state.data.qpos, state.data.qvel
-        torque = MAX_TORQUE * jnp.clip(action, -1.0, 1.0)
-        cost = _wrap(angle) ** 2 + 0.1 * speed**2 + 0.001 * torque**2
-        acceleration = 3 * GRAVITY / (2 * LENGTH) * jnp.sin(angle) + 3 / (MASS * LENGTH**2) * torque
+    def _advance(self, physics: Physics, action: Float[Array, "1"]) -> Physics:
+        """One step of 0.05 s; the action is the torque over 2 N m."""
+        angle, speed = physics
+        gravity = 3 * GRAVITY / (2 * LENGTH) * jnp.sin(angle)
+        acceleration = gravity + 3 / (MASS * LENGTH**2) * MAX_TORQUE * action
         speed = jnp.clip(speed + acceleration * TIME_STEP, -MAX_SPEED, MAX_SPEED)
-        data = Physics(angle + speed * TIME_STEP, speed)
-        time = state.time + 1
-        return state._replace(
-            data=data,
-            obs=_observe(data),
-            reward=-cost[0],
-            truncated=time >= self.episode_length,
-            time=time,
-        )
+        return Physics(angle + speed * TIME_STEP, speed)
 
-    def pose(self, state: State) -> Pose:
-        return Pose(state.data.qpos, state.key)
+    def _observe(self, physics: Physics) -> Float[Array, "3"]:
+        return jnp.concatenate([jnp.cos(physics.qpos), jnp.sin(physics.qpos), physics.qvel])
 
-    def pose_at(self, qpos: Float[Array, "1"]) -> Pose:
-        return Pose(jnp.asarray(qpos), jnp.zeros(2, jnp.uint32))
-
-    def frame(self, pose: Pose, height: int, width: int) -> UInt8[Array, "h w 3"]:
-        """Draws the rod from the side, upright at the top of the picture."""
-        data = mjx.kinematics(self._model, self._data.replace(qpos=pose.qpos))
-        return render(self._scene, self._scene.view(data, camera=self.camera), height=height, width=width)
+    def _reward(self, before: Physics, action: Array, after: Physics) -> Float[Array, ""]:
+        """Gymnasium's: minus the cost of the state left and of the torque used."""
+        del after
+        torque = MAX_TORQUE * action
+        return -(wrap_angle(before.qpos) ** 2 + 0.1 * before.qvel**2 + 0.001 * torque**2)[0]
 
     def success(self, pose: Pose) -> Bool[Array, ""]:
         """Within 0.2 rad of upright."""
-        return jnp.abs(_wrap(pose.qpos[0])) <= UPRIGHT
+        return jnp.abs(wrap_angle(pose.qpos[0])) <= UPRIGHT
 
     def progress(self, pose: Pose) -> Float[Array, ""]:
         """1 within 0.2 rad of upright, falling linearly to 0 where the rod hangs."""
-        distance = jnp.abs(_wrap(pose.qpos[0]))
+        distance = jnp.abs(wrap_angle(pose.qpos[0]))
         return jnp.clip((jnp.pi - distance) / (jnp.pi - UPRIGHT), 0.0, 1.0)
+
+    def sample(self, key: Array) -> Float[Array, "1"]:
+        """Any angle."""
+        return jax.random.uniform(key, (1,), minval=-jnp.pi, maxval=jnp.pi)
 
 
 def make() -> Pendulum:
     return Pendulum()
-
-
-def _wrap(angle: Array) -> Array:
-    """To [-pi, pi)."""
-    return jnp.mod(angle + jnp.pi, 2 * jnp.pi) - jnp.pi
-
-
-def _observe(data: Physics) -> Float[Array, "3"]:
-    return jnp.concatenate([jnp.cos(data.qpos), jnp.sin(data.qpos), data.qvel])

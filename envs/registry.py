@@ -3,13 +3,21 @@
 import difflib
 import importlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from envs import pendulum
+from envs.cartpole import CartPole, SwingUp
 from envs.humanoid import tasks as humanoid
+from envs.mountain_car import MountainCar
 from envs.types import Env
 
 _FACTORIES: dict[str, Callable[..., Env]] = {
+    "cartpole": CartPole,
+    "cartpole/discrete": partial(CartPole, discrete=True),
+    "cartpole/swing-up": SwingUp,
+    "mountain-car": MountainCar,
+    "mountain-car/plain": partial(MountainCar, plain=True),
     "pendulum": pendulum.make,
     **{f"humanoid/{name}": humanoid.factory(name) for name in humanoid.TASKS},
 }

@@ -1,11 +1,17 @@
 """Convolutions with the channels last."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxrm.models.layers import matmul
+from jaxrm.models.layers import matmul, norm_dtype
+
+# XLA for CPUs computes a convolution of bfloat16 in float32, where products of bfloat16 are twice as fast.
+_LEAST_CHANNELS = 64  # fewer make products too thin to win
+_LAID_OUT = 2**21  # bytes of the columns that lie side by side at a time, so that they stay in the cache
 
 
 def conv(
@@ -15,6 +21,8 @@ def conv(
     size = kernel.shape[0]
     if size == 1 and stride == 1 and groups == 1:
         return matmul(x, kernel[0, 0])
+    if _products_win(x, groups):
+        return _by_products(x, kernel, stride)
     pad = (size - 1) // 2
     return jax.lax.conv_general_dilated(
         x,
@@ -24,6 +32,35 @@ def conv(
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=groups,
     )
+
+
+def _products_win(x: jax.Array, groups: int) -> bool:
+    narrow = norm_dtype(x.dtype) != x.dtype
+    return narrow and groups == 1 and x.shape[-1] >= _LEAST_CHANNELS and jax.default_backend() == "cpu"
+
+
+def _by_products(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """The same convolution as one matrix product a row of the kernel, a few images at a time.
+
+    Sums are in float32 and rounded once, as where XLA goes through float32.
+    """
+    rows, columns, channels, outputs = kernel.shape
+    wide, kernel = norm_dtype(x.dtype), kernel.reshape(rows, columns * channels, outputs)
+
+    def one(image: jax.Array) -> jax.Array:
+        height, width = ((side - 1) // stride * stride + 1 for side in image.shape[:2])
+        pads = ((rows - 1) // 2,) * 2, ((columns - 1) // 2,) * 2, (0, 0)
+        image = jnp.pad(image, pads)
+        shifted = [image[:, at : at + width : stride] for at in range(columns)]
+        beside = jnp.concatenate(shifted, axis=-1)
+        total = jnp.zeros((), wide)
+        for at, weights in enumerate(kernel):
+            seen = beside[at : at + height : stride]
+            total += jnp.einsum("hwi,io->hwo", seen, weights, preferred_element_type=wide)
+        return total.astype(image.dtype)
+
+    image_bytes = math.prod(x.shape[1:]) * columns * x.dtype.itemsize
+    return jax.lax.map(one, x, batch_size=max(1, min(len(x), _LAID_OUT // image_bytes)))
 
 
 def mean_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:

@@ -128,7 +128,8 @@ def _preprocessing(images: ImageSettings) -> str:
     if images.crop and images.mode != "vlmrm":
         steps.append(f"middle {images.size} x {images.size}")
     steps.append(f"mean {_numbers(images.mean)}, std {_numbers(images.std)}")
-    return "; ".join(steps) + f" (frames of {images.size} x {images.size} are not resized)"
+    own = f" (frames of {images.size} x {images.size} are not resized)" if images.keeps_own_size else ""
+    return "; ".join(steps) + own
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxrm.types import Frames
+from jaxrm.weights.fields import present
 from jaxrm.weights.resize import FILTERS, pil_resize, torch_bicubic
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -19,6 +20,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 _WARP_SIDE = 384  # ConvNeXt's images of this side and above are squashed, smaller ones cropped
+_CROP_PCT = 224 / 256  # ConvNeXt's, where its file does not say
 _RESAMPLE = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 
 ResizeMode = Literal["pil", "vlmrm"]
@@ -29,10 +31,11 @@ class ImageSettings:
     """How frames become pixels. Hashable, so it is a static argument of compiled functions.
 
     Attributes:
-      size: side of the square that the model takes, in pixels. Frames of that size are never resized.
+      size: side of the square that the model takes, in pixels.
       mode: "pil" resizes as Pillow does (OpenAI, open_clip, Hugging Face), then crops; "vlmrm" squashes
         to the square by bicubic without antialias on floats, as VLM-RM's published code did.
       resize_to: what "pil" resizes to: the shorter edge, or (height, width); None: frames keep their size.
+        DINOv2 and ConvNeXt resize to 256 and crop to 224, so a frame of 224 is enlarged and cropped too.
       crop: cut the middle square of `size` out after resizing.
       resample: "bicubic" or "bilinear".
       mean, std: per channel, of values in 0..1.
@@ -51,6 +54,11 @@ class ImageSettings:
     def __post_init__(self) -> None:
         if self.mode not in ("pil", "vlmrm"):
             raise ValueError(f"unknown resize mode {self.mode!r}; known: pil, vlmrm")
+
+    @property
+    def keeps_own_size(self) -> bool:
+        """Whether a frame of the model's size reaches it as it is."""
+        return self.mode == "vlmrm" or self.resize_to in (None, self.size, (self.size, self.size))
 
 
 def default_settings(
@@ -73,15 +81,17 @@ def parse_settings(
     Raises:
       ValueError: a filter that we do not have, or settings that do not lead to the model's size.
     """
+    given = present(given)
+    kind = str(given.get("image_processor_type", given.get("feature_extractor_type", "")))
     resample = given.get("resample", 3)
     if resample not in _RESAMPLE:
         raise ValueError(f"preprocessor_config.json asks for Pillow's filter {resample}; known: {_RESAMPLE}")
     resize_to = _size(given.get("size", size)) if given.get("do_resize", True) else None
     # SigLIP and ConvNeXt never crop by themselves, and their files do not say so.
-    crops = given.get("do_center_crop", not str(given.get("image_processor_type", "")).startswith("Siglip"))
+    crops = given.get("do_center_crop", not kind.startswith("Siglip"))
     crop, cropped = crops, _size(given.get("crop_size", size)) if crops else resize_to
-    if "crop_pct" in given and isinstance(resize_to, int):
-        resize_to, crop, cropped = _convnext(resize_to, given["crop_pct"])
+    if ("crop_pct" in given or kind.startswith("ConvNext")) and isinstance(resize_to, int):
+        resize_to, crop, cropped = _convnext(resize_to, given.get("crop_pct", _CROP_PCT))
     if any_size and cropped is not None:
         size = cropped if isinstance(cropped, int) else cropped[0]
     if cropped is not None and cropped not in (size, (size, size)):
@@ -176,9 +186,7 @@ def preprocess(frames: Frames, settings: ImageSettings) -> Float[Array, "*batch 
     """uint8 frames of any size -> normalised float32 pixels of the model's size. Pure."""
     check_frames(frames)
     frames, size = jnp.asarray(frames), settings.size
-    if frames.shape[-3:-1] == (size, size):
-        pixels = frames.astype(jnp.float32) * settings.scale
-    elif settings.mode == "vlmrm":
+    if settings.mode == "vlmrm":
         pixels = torch_bicubic(frames.astype(jnp.float32) * settings.scale, size, size)
     else:
         pixels = _resize_and_crop(frames, settings).astype(jnp.float32) * settings.scale

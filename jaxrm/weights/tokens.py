@@ -74,7 +74,18 @@ def read_training_words(directory: Path) -> TrainingWords | None:
     if not path.is_file():
         return None
     given = read_json(path)
-    return TrainingWords(frozenset(given["words"]), tuple(given.get("captions", ())))
+    words, captions = given.get("words"), given.get("captions", [])
+    if not all(isinstance(x, list) and all(isinstance(y, str) for y in x) for x in (words, captions)):
+        raise ValueError(f"{path} has no list of words, or captions that are no list of sentences")
+    assert isinstance(words, list)
+    return TrainingWords(frozenset(words), tuple(captions))
+
+
+def _read_tokenizer(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises `Exception` itself
+        raise ValueError(f"{path} is not a tokeniser's file: {error}. Fetch it again") from error
 
 
 class TextProcessor:
@@ -98,11 +109,12 @@ class TextProcessor:
 
         Raises:
           FileNotFoundError: the checkpoint has no tokenizer.json and no sentencepiece model.
+          ValueError: the file that it has is no tokeniser; it is named.
         """
         if isinstance(self.source, Tokenizer):
             return self.source
         if (self.source / TOKENIZER).is_file():
-            tokenizer = Tokenizer.from_file(str(self.source / TOKENIZER))
+            tokenizer = _read_tokenizer(self.source / TOKENIZER)
             tokenizer.no_padding()  # ours are rows of the model's context, and
             tokenizer.no_truncation()  # a text that is cut is told of
             return tokenizer

@@ -72,9 +72,57 @@ def test_equals_transformers_processor():
 
 def test_a_frame_of_the_models_size_is_not_resized():
     frame = frames(16, 16)
-    for settings in (SETTINGS, replace(SETTINGS, mode="vlmrm"), replace(SETTINGS, resize_to=18)):
+    for change in ({}, {"mode": "vlmrm"}, {"mode": "vlmrm", "resize_to": 18}, {"resize_to": None}):
+        settings = replace(SETTINGS, **change)
+        assert settings.keeps_own_size
         want = (frame / 255 - np.array(settings.mean)) / np.array(settings.std)
         np.testing.assert_allclose(preprocess(frame, settings), want, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"size": {"shortest_edge": 18}, "crop_size": {"height": 16, "width": 16}},  # DINOv2's kind
+        {"size": {"shortest_edge": 16}, "crop_pct": 16 / 18},  # ConvNeXt's
+    ],
+)
+def test_a_frame_of_the_models_size_is_enlarged_and_cropped_where_the_file_says_so(given):
+    """As torch's processors do, which do not look at the model's size before they resize."""
+    settings = parse_settings(given, 16, any_size=True)
+    frame = frames(16, 16)
+    large = Image.fromarray(frame).resize((18, 18), Image.Resampling.BICUBIC)
+    want = (np.asarray(large)[1:17, 1:17] / 255 - np.array(settings.mean)) / np.array(settings.std)
+    assert (settings.size, settings.resize_to, settings.keeps_own_size) == (16, 18, False)
+    np.testing.assert_allclose(preprocess(frame, settings), want, atol=1e-5)
+
+
+PUBLISHED = {
+    "convnext": {"size": {"shortest_edge": 224}, "crop_pct": 0.875, "resample": 3},
+    "convnext ": {"size": {"shortest_edge": 384}, "crop_pct": 0.875, "resample": 2},
+    "bit": {"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}, "resample": 3},
+}
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("shape", [(224, 224), (256, 256), (300, 200), (64, 80)])
+def test_towers_get_what_torch_gives_them(name, shape):
+    """ConvNeXt's and DINOv2's own processors (DINOv2 has that of BiT)."""
+    pytest.importorskip("torch", reason="the extra `parity` is not installed")
+    name, given = name.strip(), PUBLISHED[name]
+    theirs = pytest.importorskip(f"transformers.models.{name}.image_processing_pil_{name}")
+    kind = theirs.ConvNextImageProcessorPil if name == "convnext" else theirs.BitImageProcessorPil
+    frame = frames(1, *shape)
+    want = kind(**given)(list(frame), return_tensors="np")["pixel_values"].transpose(0, 2, 3, 1)
+    both = {"image_mean": kind.image_mean, "image_std": kind.image_std}
+    settings = parse_settings(given | both, 224, any_size=True)
+    np.testing.assert_allclose(preprocess(frame, settings), want, rtol=0, atol=2e-6)
+
+
+def test_convnext_crops_by_its_default_where_the_file_does_not_say():
+    for key in ("image_processor_type", "feature_extractor_type"):
+        settings = parse_settings({"size": 224, "crop_pct": None, key: "ConvNextFeatureExtractor"}, 224)
+        assert (settings.resize_to, settings.crop, settings.size) == (256, True, 224)
 
 
 def test_the_middle_is_cut_out():

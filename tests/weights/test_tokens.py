@@ -1,5 +1,6 @@
 """Sentences -> ids, and words that a model never saw."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxrm.weights import TextProcessor, TrainingWords, UnknownWordsError, load_clip
+from jaxrm.weights.tokens import read_training_words
 
 WHOLE = Path(__file__).parents[1] / "golden" / "clip-quick-gelu"
 
@@ -66,6 +68,22 @@ def test_a_tokeniser_of_another_model_is_refused(processor):
     ):
         with pytest.raises(ValueError, match=message):
             TextProcessor(WHOLE, wrong)(["a humanoid robot"])
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\x00", b"[]", b'{"model": {"type": "Abacus"}}'])
+def test_a_garbled_tokeniser_is_named(content, processor, tmp_path):
+    (tmp_path / "tokenizer.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"tokenizer\.json is not a tokeniser's file: "):
+        TextProcessor(tmp_path, processor.texts.config)(["a humanoid robot"])
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"words": "robot"}, {"words": [1]}, {"words": ["a"], "captions": {"a": 1}}]
+)
+def test_a_garbled_list_of_training_words_is_named(given, tmp_path):
+    (tmp_path / "training_words.json").write_text(json.dumps(given))
+    with pytest.raises(ValueError, match=r"training_words\.json has no list of words"):
+        read_training_words(tmp_path)
 
 
 def test_legacy_configs_are_read_at_the_largest_id(processor):

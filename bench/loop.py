@@ -22,19 +22,26 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import tyro
+from jax.sharding import Mesh, PartitionSpec
 from rich.console import Console
 from rich.table import Table
 
 with contextlib.redirect_stdout(io.StringIO()):
     import jaxrm
-    from train import cli, policies, ppo, program, rollout
-from jaxrm.weights import embed_frames
+    from train import cli, program
+from jaxrm.rewards import clip
 from train.config import PolicyConfig
+from train.learner import Experience, TrainState
+from train.parts import Parts
+from train.rewards import in_blocks
+from train.rollout import Transition
+from train.session import versions
 
 
 def main(
     task: tyro.conf.Positional[str] = "humanoid/kneeling",
     reward: str = "clip",
+    algo: str = "ppo",
     model: str = "scene-clip",
     iterations: int = 3,
     repeats: int = 3,
@@ -45,16 +52,17 @@ def main(
     Args:
       task: name of the task.
       reward: clip or truth; with truth nothing is drawn or encoded.
+      algo: ppo or sac.
       model: the CLIP.
       iterations: of the loop in a timed call.
       repeats: timed calls; the fastest counts.
       out: a JSON file for the figures.
     """
     cli.use_all_cores()
-    config = PolicyConfig(task, reward=reward, model=model)
+    config = PolicyConfig(task, reward=reward, algo=algo, model=model)
     config.validate()
-    parts = policies._Parts.build(config)
-    whole = program.make_program(config, parts.env, parts.networks, parts.reward)
+    parts = Parts.build(config)
+    whole = program.make_program(config, parts.env, parts.learner, parts.reward)
     weights = parts.reward.weights
     state = whole.init(jax.random.PRNGKey(0))
     state, _ = whole.run(state, weights, jnp.int32(1))
@@ -72,69 +80,74 @@ def main(
         figures = {
             "task": task,
             "reward": parts.reward.name,
+            "algo": algo,
             "steps_per_iteration": steps,
             "env_steps_per_second": steps / seconds["loop"],
             "seconds_per_iteration": seconds,
             "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-            "versions": policies.versions(),
+            "versions": versions(),
         }
         out.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def time_parts(config: PolicyConfig, parts: Any, repeats: int) -> dict[str, float]:
+def time_parts(config: PolicyConfig, parts: Parts, repeats: int) -> dict[str, float]:
     """Seconds an iteration of physics, rendering, encoding and updates, each by itself."""
-    env, networks = parts.env, parts.networks
+    env, learner = parts.env, parts.learner
     mesh = program.make_mesh(jax.devices()[:1])
-    state = program.make_program(config, env, networks, parts.reward, mesh).init(jax.random.PRNGKey(0))
+    state = program.make_program(config, env, learner, parts.reward, mesh).init(jax.random.PRNGKey(0))
     keys = jax.random.split(jax.random.PRNGKey(1), config.num_shards)
-    collect = jax.jit(lambda s, k: program.collect(config, env, networks, s, k, k))
+    collect = jax.jit(lambda s, k: program.collect(config, env, learner, s, k, k))
     _, steps = collect(state, keys)
     seconds = {"physics": fastest(lambda: collect(state, keys), repeats)}
     if config.reward == "clip":
-        seconds |= time_reward(config, env, parts.reward.weights.model, steps, repeats)
-    seconds["updates"] = fastest(make_update(config, networks, state, steps, keys), repeats)
+        seconds |= time_reward(config, env, parts.reward.weights, steps, repeats)
+    seconds["updates"] = fastest(make_update(parts, mesh, state, steps, keys), repeats)
     return seconds
 
 
-def time_reward(config: PolicyConfig, env: Any, model: Any, steps: Any, repeats: int) -> dict[str, float]:
-    settings = jaxrm.load_clip(config.model).processor.images
+def time_reward(config: PolicyConfig, env: Any, weights: Any, steps: Any, repeats: int) -> dict[str, float]:
+    """In the reward's own blocks; frames are all kept between the two parts, which the loop never does."""
+    images = jaxrm.load_clip(config.model).processor.images
+    settings, size = clip.ClipSettings(images, config.alpha), images.size
     poses = jax.tree.map(lambda x: x[: config.unroll_length // config.reward_every], steps.pose)
-    poses = jax.tree.map(lambda x: x.reshape(-1, config.reward_batch, x.shape[-1]), poses)
-    size = settings.size
-    draw = jax.jit(lambda p: jax.lax.map(jax.vmap(lambda pose: env.frame(pose, size, size)), p))
-    encode = jax.jit(lambda m, f: jax.lax.map(lambda block: embed_frames(m, block, settings), f))
+    draw = jax.jit(
+        lambda p: in_blocks(jax.vmap(lambda pose: env.frame(pose, size, size)), p, config.reward_batch)
+    )
     frames = draw(poses)
+    encode = jax.jit(
+        lambda w, f: in_blocks(lambda block: clip.score(w, (), block, settings), f, config.reward_batch)
+    )
     return {
         "rendering": fastest(lambda: draw(poses), repeats),
-        "encoding": fastest(lambda: encode(model, frames), repeats),
+        "encoding": fastest(lambda: encode(weights, frames), repeats),
     }
 
 
-def make_update(config: PolicyConfig, networks: Any, state: Any, steps: Any, keys: Any) -> Callable[[], Any]:
-    optimizer = ppo.make_optimizer(config.learning_rate, config.max_grad_norm, None)
-    shards = config.num_shards
-    per_shard = config.num_envs // shards
+def make_update(
+    parts: Parts, mesh: Mesh, state: TrainState, steps: Transition, keys: Any
+) -> Callable[[], Any]:
+    """What the learner does with an unroll, on one device; its memory is donated, as in the loop."""
+    config = parts.config
+    # past the steps that SAC only collects
+    begun = config.learning_starts // config.steps_per_iteration + 1
+    state = state._replace(iteration=jnp.int32(begun))
 
-    def update(state: program.TrainState, steps: rollout.Transition, keys: Any) -> Any:
-        zeros = jnp.zeros_like(steps.truth)
-        samples = ppo.Samples(steps.obs, steps.action, steps.log_prob, steps.truth, zeros, zeros + 1)
-        samples = jax.tree.map(lambda x: program.split_shards(x, shards, per_shard), samples)
-        return ppo.update(
-            state.params,
-            optimizer.init(state.params),
-            state.obs_stats,
-            samples,
-            keys,
-            networks=networks,
-            optimizer=optimizer,
-            costs=ppo.LossCosts(config.clip, config.value_cost, config.entropy_cost),
-            epochs=config.epochs,
-            minibatches=config.minibatches,
-        )
+    def learn(memory: Any, state: TrainState, steps: Transition, keys: Any) -> Any:
+        experience = Experience(steps, steps.truth, steps.valid)
+        return parts.learner.learn(state._replace(memory=memory), experience, keys)
 
-    compiled = jax.jit(update)
-    return lambda: compiled(state, steps, keys)
+    everywhere = PartitionSpec()
+    spread = jax.shard_map(learn, mesh=mesh, in_specs=everywhere, out_specs=everywhere, check_vma=False)
+    compiled = jax.jit(spread, donate_argnums=0)
+    memory, rest = state.memory, state._replace(memory=())
+
+    def update() -> Any:
+        nonlocal memory
+        params, opt_state, memory, figures = compiled(memory, rest, steps, keys)
+        return params, opt_state, figures
+
+    return update
 
 
 def fastest(call: Callable[[], Any], repeats: int) -> float:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from train.program import TrainState
+from train.learner import TrainState
 
 T = TypeVar("T")
 KEPT = 2
@@ -16,8 +16,9 @@ KEPT = 2
 class Checkpoints:
     """Checkpoints of a run, named by iteration. Use as a context manager.
 
-    Each holds `state` (everything), `policy` (networks and observation statistics alone) and
-    `about` (sizes, seconds, the digest of the reward's weights).
+    Each holds `state` (everything); `policy` (what acts: its network and observation statistics alone);
+    `reward` (what the reward has learnt, and how it scores success); and `about` (sizes, seconds, the digest
+    of the reward's weights).
     """
 
     def __init__(self, folder: Path, *, writes: bool = False) -> None:
@@ -25,7 +26,7 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             folder.absolute(),
             options=ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=writes),
-            item_names=("state", "policy", "about"),
+            item_names=("state", "policy", "reward", "about"),
         )
 
     def __enter__(self) -> "Checkpoints":
@@ -38,6 +39,16 @@ class Checkpoints:
     def latest(self) -> int | None:
         return self._manager.latest_step()
 
+    def wait(self) -> None:
+        """Until what was saved lies on disk."""
+        self._manager.wait_until_finished()
+
+    def clear(self, after: int = -1) -> None:
+        """Drops what was saved after an iteration: it will be saved again."""
+        for step in self._manager.all_steps():
+            if step > after:
+                self._manager.delete(step)
+
     def save(self, state: TrainState, about: dict[str, Any]) -> None:
         iteration = int(state.iteration)
         if iteration == self.latest():
@@ -46,33 +57,38 @@ class Checkpoints:
             iteration,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(_flat(state)),
-                policy=ocp.args.StandardSave(_flat((state.params, state.obs_stats))),
+                policy=ocp.args.StandardSave(_flat((state.params["policy"], state.obs_stats))),
+                reward=ocp.args.StandardSave(_flat((state.reward_state, state.success))),
                 about=ocp.args.JsonSave(about),
             ),
         )
 
-    def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
-        """The newest state; `like` gives shapes and shardings (`jax.ShapeDtypeStruct` leaves will do).
+    def restore(self, like: TrainState, iteration: int | None = None) -> tuple[TrainState, dict[str, Any]]:
+        """The newest state, or that of an iteration, with its `about`.
+
+        `like` gives shapes and shardings (`jax.ShapeDtypeStruct` leaves will do).
 
         Raises:
           FileNotFoundError: there is none.
         """
-        return self._restore("state", like)
+        loaded = self._load(
+            iteration, about=ocp.args.JsonRestore(), state=ocp.args.StandardRestore(_flat(like))
+        )
+        return _unflat(loaded["state"], like), loaded["about"]
 
     def restore_policy(self, like: T) -> T:
-        """Parameters and observation statistics of the newest state."""
-        return self._restore("policy", like)[0]
+        """Network and observation statistics of the newest policy."""
+        return _unflat(self._load(policy=ocp.args.StandardRestore(_flat(like)))["policy"], like)
+
+    def restore_reward(self, like: T) -> T:
+        """What the reward has learnt, and how it scores success."""
+        return _unflat(self._load(reward=ocp.args.StandardRestore(_flat(like)))["reward"], like)
 
     def about(self) -> dict[str, Any]:
         return self._load(about=ocp.args.JsonRestore())["about"]
 
-    def _restore(self, item: str, like: T) -> tuple[T, dict[str, Any]]:
-        target = ocp.args.StandardRestore(_flat(like))
-        loaded = self._load(about=ocp.args.JsonRestore(), **{item: target})
-        return _unflat(loaded[item], like), loaded["about"]
-
-    def _load(self, **args: Any) -> Any:
-        step = self.latest()
+    def _load(self, iteration: int | None = None, **args: Any) -> Any:
+        step = self.latest() if iteration is None else iteration
         if step is None:
             raise FileNotFoundError(f"no checkpoint in {str(self._manager.directory)!r}")
         return self._manager.restore(step, args=ocp.args.Composite(**args))

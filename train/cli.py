@@ -25,7 +25,7 @@ programs:
   eval RUN      judge a trained policy again    python -m train eval runs/humanoid-kneeling-seed0
   clip          train the small CLIP            python -m train clip
 
-`python -m train PROGRAM --help` tells more; after `policy TASK` it shows the defaults of that task."""
+`python -m train PROGRAM --help` tells more; after `policy TASK` it shows the defaults of task and --algo."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,14 +76,25 @@ def parse_policy(arguments: list[str]) -> PolicyConfig:
       ValueError: the first argument is no task; its recipe gives the other defaults.
     """
     task = arguments[0] if arguments and not arguments[0].startswith("-") else None
+    algo = _option(arguments, "--algo", "ppo")
     if task is None:
         if not {"-h", "--help"} & set(arguments):
             raise ValueError("name the task first: python -m train policy humanoid/kneeling --seed 1")
-        default = PolicyConfig(task="humanoid/kneeling")
+        default = PolicyConfig(task="humanoid/kneeling", algo=algo)
         fields: Any = Annotated[PolicyConfig, tyro.conf.arg(name="")]
     else:
-        default, fields = PolicyConfig(task=task), PolicyConfig
+        default, fields = PolicyConfig(task=task, algo=algo), PolicyConfig
     return _parse(fields, "policy", arguments, default)
+
+
+def _option(arguments: list[str], name: str, default: str) -> str:
+    """The value of an option before anything is parsed: other defaults depend on it."""
+    for here, following in zip(arguments, [*arguments[1:], default], strict=True):
+        if here == name:
+            return following
+        if here.startswith(f"{name}="):
+            return here.partition("=")[2]
+    return default
 
 
 def _parse(kind: Any, program: str, arguments: list[str], default: Any = None) -> Any:
@@ -101,7 +112,7 @@ def _eval(arguments: list[str]) -> None:
     config = _parse(EvalConfig, "eval", arguments)
     use_all_cores()
     for name, value in policies.evaluate(config.run).items():
-        print(f"{name:14} {value:.4f}")
+        print(f"{name:16} {'not defined' if value is None else f'{value:.4f}'}")
 
 
 def _clip(arguments: list[str]) -> None:

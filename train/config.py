@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import tyro
 
@@ -12,9 +12,10 @@ from train.networks import ACTIVATIONS, DISTRIBUTIONS
 
 __all__ = ["PolicyConfig", "check_choice"]
 
-T = TypeVar("T")
 REWARDS = ("clip", "truth")
 ALGORITHMS = ("ppo", "sac")
+BETWEEN = ("linear", "hold")
+_POSITIVE = {"ppo": ("epochs", "minibatches"), "sac": ("batch_size", "replay_size")}  # of a learner alone
 
 
 def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
@@ -25,10 +26,9 @@ def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
         raise ValueError(f"unknown {name} {value!r}: {hint}")
 
 
-def _default(value: T) -> T:
-    """`value`, marked as not given, so that the task's recipe may replace it."""
-    kind = type(value)
-    return type(f"Default{kind.__name__}", (kind,), {"is_default": True})(value)  # type: ignore[operator]
+def _of_recipe() -> Any:
+    """A field that the recipe of task and learner gives where the caller does not."""
+    return dataclasses.field(default=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +37,10 @@ class PolicyConfig:
 
     task: tyro.conf.Positional[str]
     """Name of the task, or `module:factory` for one of your own."""
-    goal: str | None = None
-    """A sentence that replaces the task's own prompt."""
+    goal: str | tuple[str, ...] | None = None
+    """A sentence that replaces the task's own prompt; of several, the mean direction counts."""
+    negatives: tuple[str, ...] = ()
+    """Sentences of what shall not be seen: the likeness to them is taken off the reward."""
     reward: str = "clip"
     """clip: the sentence; truth: the task's ground-truth reward."""
     model: str = "scene-clip"
@@ -50,57 +52,75 @@ class PolicyConfig:
     control: str | None = None
     """How actions move the body, e.g. position or torque; by default the task's own."""
     algo: str = "ppo"
-    """The learner; sac is not there yet."""
-    steps: int = _default(1_000_000)
+    """The learner: ppo or sac."""
+    steps: int = _of_recipe()
     """Environment steps, over all worlds."""
     seed: int = 0
     """The first seed."""
     seeds: int = 1
-    """How many seeds to train in one program; only 1 so far."""
+    """How many seeds to train in one program: --seed, --seed + 1, ..."""
     out: Path | None = None
-    """The run's folder; by default runs/TASK-seedS."""
+    """The run's folder; by default runs/TASK-seedS, or runs/TASK-sac-seedS. Of several seeds: one in it for each."""
     resume: bool = False
     """Go on with the run in `out`."""
 
-    num_envs: int = _default(256)
+    num_envs: int = _of_recipe()
     """Worlds in parallel."""
     num_shards: int = 8
     """Virtual shards; a multiple of the devices. Results depend on it, not on the devices."""
-    unroll_length: int = _default(20)
+    unroll_length: int = _of_recipe()
     """Steps of each world an iteration."""
-    epochs: int = _default(4)
-    """Passes over an iteration's samples."""
-    minibatches: int = _default(8)
-    """Updates a pass."""
-    learning_rate: float = _default(7e-4)
+    learning_rate: float = _of_recipe()
     """Of Adam."""
-    decay: bool = True
-    """Let the learning rate fall linearly to 0 over the run."""
-    max_grad_norm: float = _default(1.0)
-    """Gradients are clipped to this global norm."""
-    gamma: float = _default(0.95)
+    gamma: float = _of_recipe()
     """Discount a step."""
-    gae_lambda: float = _default(0.95)
-    """Of the advantages: 0 trusts the value function, 1 the returns."""
-    entropy_cost: float = _default(1e-3)
-    """Weight of the policy's entropy in the loss."""
-    value_cost: float = 0.5
-    """Weight of the value function's error in the loss."""
-    clip: float = 0.2
-    """Range of the probability ratio."""
-    normalize_reward: bool = True
+    normalize_reward: bool = _of_recipe()
     """Shift and scale rewards by their running mean and deviation before learning."""
-    policy_hidden: tuple[int, ...] = _default((128, 128))
+    policy_hidden: tuple[int, ...] = _of_recipe()
     """Widths of the policy's hidden layers."""
-    value_hidden: tuple[int, ...] = _default((128, 128))
-    """Widths of the value function's hidden layers."""
-    activation: str = "swish"
+    value_hidden: tuple[int, ...] = _of_recipe()
+    """Widths of the hidden layers of the value function, or of each critic."""
+    activation: str = _of_recipe()
     """Of the hidden layers."""
     action_distribution: str = "tanh-normal"
-    """Of the sampled actions."""
+    """Of the sampled actions; sac knows tanh-normal alone."""
 
-    reward_every: int = _default(1)
-    """Judge every so many steps; between them, the line between two scores of an episode."""
+    epochs: int = _of_recipe()
+    """PPO: passes over an iteration's samples."""
+    minibatches: int = _of_recipe()
+    """PPO: updates a pass."""
+    decay: bool = True
+    """PPO: let the learning rate fall linearly to 0 over the run."""
+    max_grad_norm: float = _of_recipe()
+    """PPO: gradients are clipped to this global norm."""
+    gae_lambda: float = _of_recipe()
+    """PPO: of the advantages: 0 trusts the value function, 1 the returns."""
+    entropy_cost: float = _of_recipe()
+    """PPO: weight of the policy's entropy in the loss."""
+    value_cost: float = 0.5
+    """PPO: weight of the value function's error in the loss."""
+    clip: float = 0.2
+    """PPO: range of the probability ratio."""
+
+    updates_per_step: float = _of_recipe()
+    """SAC: gradient steps for each environment step, over all worlds."""
+    batch_size: int = _of_recipe()
+    """SAC: transitions a gradient step."""
+    learning_starts: int = _of_recipe()
+    """SAC: environment steps, of uniform actions, before the first gradient step."""
+    replay_size: int = _of_recipe()
+    """SAC: transitions that the replay holds, over all shards."""
+    tau: float = _of_recipe()
+    """SAC: share of the way that the target critics go towards the critics a gradient step."""
+    temperature: float = _of_recipe()
+    """SAC: weight of the policy's entropy, to begin with."""
+    tune_temperature: bool = _of_recipe()
+    """SAC: tune the temperature towards an entropy of -1 nat for every action dimension."""
+
+    reward_every: int = _of_recipe()
+    """Judge every so many steps."""
+    reward_between: str = "linear"
+    """Between two judged steps of an episode: linear, the line between them; hold, the earlier score."""
     reward_batch: int = 256
     """Poses drawn and judged at a time: sets the memory of the reward."""
 
@@ -118,12 +138,11 @@ class PolicyConfig:
     def __post_init__(self) -> None:
         if self.out is not None:
             object.__setattr__(self, "out", Path(self.out))
-        recipe = recipes.of(self.task)
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if getattr(value, "is_default", False):
-                value = recipe.get(field.name, type(value).__mro__[1](value))
-                object.__setattr__(self, field.name, value)
+        if isinstance(self.goal, list | tuple):
+            object.__setattr__(self, "goal", self.goal[0] if len(self.goal) == 1 else tuple(self.goal))
+        for name, value in recipes.of(self.task, self.algo).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
 
     def validate(self) -> None:
         """Refuses settings that cannot be trained with.
@@ -135,30 +154,55 @@ class PolicyConfig:
         check_choice("reward", self.reward, REWARDS)
         check_choice("activation", self.activation, ACTIVATIONS)
         check_choice("action_distribution", self.action_distribution, DISTRIBUTIONS)
-        if self.algo == "sac":
-            raise ValueError("algo 'sac' is not there yet; use 'ppo'")
-        if self.seeds != 1:
-            raise ValueError(
-                "several seeds in one program are not there yet; run them one by one with --seed"
-            )
+        check_choice("reward_between", self.reward_between, BETWEEN)
         if not 0 <= self.gamma < 1:
             raise ValueError(f"gamma is {self.gamma}; it must be at least 0 and below 1")
         for name in ("gae_lambda", "alpha"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0 to 1")
-        if self.alpha and self.reward != "clip":
-            raise ValueError(f"alpha is of no use to reward {self.reward!r}")
-        if self.goal is not None and not self.goal.strip():
-            raise ValueError("goal is empty: say what you want in a sentence")
-        if self.goal is not None and self.reward == "truth":
-            raise ValueError("goal is of no use to reward 'truth', which knows the task's own goal alone")
-        positive = ("steps", "num_envs", "num_shards", "unroll_length", "epochs", "minibatches")
+        self._check_sentences()
+        positive = ("steps", "seeds", "num_envs", "num_shards", "unroll_length", *_POSITIVE[self.algo])
         for name in (*positive, "reward_every", "reward_batch", "eval_episodes", "calls_per_checkpoint"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.unroll_length % self.reward_every:
             raise ValueError(
                 f"reward_every {self.reward_every} does not divide unroll_length {self.unroll_length}"
+            )
+        if self.algo == "sac":
+            self._check_sac()
+
+    def _check_sentences(self) -> None:
+        if self.alpha and self.reward != "clip":
+            raise ValueError(f"alpha is of no use to reward {self.reward!r}")
+        for name, sentences in (("goal", self.goals), ("negatives", self.negatives)):
+            if not all(sentence.strip() for sentence in sentences):
+                raise ValueError(f"{name} is empty: say what you want in a sentence")
+            if sentences and self.reward == "truth":
+                raise ValueError(
+                    f"{name} is of no use to reward 'truth', which knows the task's own goal alone"
+                )
+        if self.goal == ():
+            raise ValueError("goal is empty: say what you want in a sentence")
+
+    def _check_sac(self) -> None:
+        if self.action_distribution != "tanh-normal":
+            raise ValueError(f"action_distribution is {self.action_distribution!r}; sac needs 'tanh-normal'")
+        if not 0 < self.tau <= 1:
+            raise ValueError(f"tau is {self.tau}; it must be above 0 and at most 1")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature is {self.temperature}; it must be above 0")
+        updates = self.updates_per_step * self.steps_per_iteration
+        if abs(updates - round(updates)) > 1e-6 * updates or round(updates) < 1:
+            raise ValueError(
+                f"updates_per_step {self.updates_per_step} gives {updates:g} gradient steps for the"
+                f" {self.steps_per_iteration} steps of an iteration (num_envs x unroll_length);"
+                " it must be a whole number"
+            )
+        if self.replay_size < self.steps_per_iteration:
+            raise ValueError(
+                f"replay_size {self.replay_size} does not hold the {self.steps_per_iteration} steps"
+                " of an iteration"
             )
 
     def check_shapes(self, devices: int) -> None:
@@ -171,6 +215,13 @@ class PolicyConfig:
             raise ValueError(f"num_shards {self.num_shards} is no multiple of the {devices} devices")
         if self.num_envs % self.num_shards:
             raise ValueError(f"num_envs {self.num_envs} is no multiple of num_shards {self.num_shards}")
+        if self.algo == "sac":
+            for name in ("replay_size", "batch_size"):
+                if getattr(self, name) % self.num_shards:
+                    raise ValueError(
+                        f"{name} {getattr(self, name)} is no multiple of num_shards {self.num_shards}"
+                    )
+            return
         samples = self.num_envs // self.num_shards * self.unroll_length
         if samples % self.minibatches:
             raise ValueError(f"{self.minibatches} minibatches do not divide the {samples} samples of a shard")
@@ -184,5 +235,31 @@ class PolicyConfig:
         return -(-self.steps // self.steps_per_iteration)
 
     @property
+    def updates_per_iteration(self) -> int:
+        """Gradient steps of SAC."""
+        return round(self.updates_per_step * self.steps_per_iteration)
+
+    @property
+    def goals(self) -> tuple[str, ...]:
+        """The sentences that replace the task's own; none where it stands."""
+        if self.goal is None:
+            return ()
+        return (self.goal,) if isinstance(self.goal, str) else self.goal
+
+    def of_seeds(self) -> list["PolicyConfig"]:
+        """A config for each seed, as a run of its own in a folder of its own."""
+        if self.seeds == 1:
+            return [self]
+        return [
+            dataclasses.replace(self, seed=seed, seeds=1, out=self.folder / f"seed{seed}")
+            for seed in range(self.seed, self.seed + self.seeds)
+        ]
+
+    @property
     def folder(self) -> Path:
-        return self.out or Path("runs") / f"{self.task.replace('/', '-').replace(':', '-')}-seed{self.seed}"
+        if self.out is not None:
+            return self.out
+        task = self.task.replace("/", "-").replace(":", "-")
+        learner = "" if self.algo == "ppo" else f"-{self.algo}"
+        last = f"-{self.seed + self.seeds - 1}" if self.seeds > 1 else ""
+        return Path("runs") / f"{task}{learner}-seed{self.seed}{last}"

@@ -1,5 +1,6 @@
 """A policy judged from the task's own start: every step by the reward and by the predicate."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from jaxtyping import Array, Bool, Float, UInt32
 
 from envs.types import Env, State
 from jaxrm.types import Pose
-from train.networks import ActorCritic
+from train.networks import Actor
 from train.rewards import LoopReward, in_blocks
 from train.rollout import reset_worlds, step_worlds
 
@@ -41,17 +42,17 @@ class Rollouts(NamedTuple):
 
 
 def make_evaluate(
-    env: Env, networks: ActorCritic, reward: LoopReward, mesh: Mesh, *, block: int
+    env: Env, actor: Actor, reward: LoopReward, mesh: Mesh, *, block: int
 ) -> Callable[..., Rollouts]:
-    """Compiled `evaluate(params, stats, weights, reward_state, keys) -> Rollouts`; actions are the mode.
+    """Compiled `evaluate(policy, stats, weights, reward_state, keys) -> Rollouts`; actions are the mode.
 
     One episode a key, spread over `data`; their number must be a multiple of that axis' devices.
     """
 
-    def evaluate(params: Any, stats: Any, weights: Any, reward_state: Any, keys: Array) -> Rollouts:
+    def evaluate(policy: Any, stats: Any, weights: Any, reward_state: Any, keys: Array) -> Rollouts:
         def on_step(carry: tuple[State, Array], _: None) -> tuple[tuple[State, Array], Any]:
             worlds, alive = carry
-            after, valid = step_worlds(env, worlds, networks.act(params, stats, worlds.obs, None))
+            after, valid = step_worlds(env, worlds, actor.act(policy, stats, worlds.obs, None))
             ok = alive & valid
             out = (jax.vmap(env.pose)(after), after.reward, ok)
             kept = jax.tree.map(lambda new, old: _where(alive, new, old), after, worlds)
@@ -87,14 +88,21 @@ def episode_keys(seed: int, episodes: int, devices: int) -> UInt32[Array, "episo
     return jax.vmap(lambda episode: jax.random.fold_in(key, episode))(jnp.arange(padded))
 
 
-def summary(rollouts: Rollouts) -> dict[str, float]:
-    """Mean reward a step, mean ground-truth return an episode, share of successful episodes."""
-    success = np.asarray(rollouts.success)
+def summary(rollouts: Rollouts, threshold: float = math.nan) -> dict[str, float | None]:
+    """Mean reward a step, mean ground-truth return an episode, share of successful episodes and steps.
+
+    `false_positives` is, of the steps in which the predicate fails, the share whose reward is at least
+    `threshold` (see `train/success.py`); None where there is no threshold or no such step.
+    """
+    success, alive = np.asarray(rollouts.success), np.asarray(rollouts.alive)
+    failing = np.asarray(rollouts.reward)[alive & ~success]
+    known = len(failing) > 0 and not math.isnan(threshold)
     return {
         "reward": float(np.mean(np.asarray(rollouts.reward, np.float64))),
         "truth_return": float(np.mean(np.sum(np.asarray(rollouts.truth, np.float64), axis=1))),
         "success": float(np.mean(np.mean(success, axis=1) >= SUCCESS_SHARE)),
         "success_steps": float(np.mean(success)),
+        "false_positives": float(np.mean(failing >= threshold)) if known else None,
     }
 
 

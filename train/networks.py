@@ -1,4 +1,4 @@
-"""Policy and value networks: brax's builders and distributions, with observations normalised."""
+"""Policy, value and critic networks: brax's builders and distributions, with observations normalised."""
 
 from typing import Any, NamedTuple
 
@@ -16,52 +16,85 @@ ACTIVATIONS = tuple(_ACTIVATIONS)
 DISTRIBUTIONS = ("tanh-normal", "normal")
 
 
-class ActorCritic(NamedTuple):
-    """Networks as values: parameters and observation statistics are arguments of every call.
+class Actor(NamedTuple):
+    """What acts. Parameters and observation statistics are arguments of every call.
 
     Attributes:
       policy: gives the parameters of the action distribution.
-      value: gives the value of an observation.
       actions: brax's distribution; it works on actions before squashing ("raw").
     """
 
     policy: networks.FeedForwardNetwork
-    value: networks.FeedForwardNetwork
     actions: distribution.ParametricDistribution
+
+    def init(self, key: Array) -> Any:
+        return _cast(self.policy.init(key))
+
+    def head(self, policy: Any, stats: Any, obs: Float[Array, "*batch obs"]) -> Any:
+        return self.policy.apply(stats, policy, obs)
+
+    def act(self, policy: Any, stats: Any, obs: Float[Array, "*batch obs"], key: Array | None) -> Array:
+        """Actions in [-1, 1]: sampled, or the distribution's mode where `key` is None."""
+        head = self.head(policy, stats, obs)
+        return self.actions.mode(head) if key is None else self.actions.sample(head, key)
+
+    def draw(
+        self,
+        policy: Any,
+        stats: Any,
+        obs: Float[Array, "*batch obs"],
+        noise: Float[Array, "*batch action"],
+    ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch action"], Float[Array, "*batch"]]:
+        """The sample that standard normal `noise` stands for: raw, as an action, and its log-probability."""
+        head = self.head(policy, stats, obs)
+        normal: Any = self.actions.create_dist(head)
+        raw = normal.loc + normal.scale * noise
+        return raw, self.actions.postprocess(raw), self.actions.log_prob(head, raw)
+
+
+class ActorCritic(NamedTuple):
+    """PPO's: an actor and the value of an observation."""
+
+    actor: Actor
+    value: networks.FeedForwardNetwork
 
     def init(self, key: Array) -> dict[str, Any]:
         policy_key, value_key = jax.random.split(key)
-        params = {"policy": self.policy.init(policy_key), "value": self.value.init(value_key)}
-        return jax.tree.map(lambda x: x.astype(jnp.result_type(float)), params)  # Flax makes float32 only
-
-    def policy_head(self, params: Any, stats: Any, obs: Float[Array, "*batch obs"]) -> Any:
-        return self.policy.apply(stats, params["policy"], obs)
+        return {"policy": self.actor.init(policy_key), "value": _cast(self.value.init(value_key))}
 
     def values(self, params: Any, stats: Any, obs: Float[Array, "*batch obs"]) -> Float[Array, "*batch"]:
         return self.value.apply(stats, params["value"], obs)
 
-    def act(self, params: Any, stats: Any, obs: Float[Array, "*batch obs"], key: Array | None) -> Array:
-        """Actions in [-1, 1]: sampled, or the distribution's mode where `key` is None."""
-        head = self.policy_head(params, stats, obs)
-        return self.actions.mode(head) if key is None else self.actions.sample(head, key)
+
+class TwinCritic(NamedTuple):
+    """SAC's: an actor and two values of an observation and an action in [-1, 1]."""
+
+    actor: Actor
+    critic: networks.FeedForwardNetwork
+
+    def init(self, key: Array) -> dict[str, Any]:
+        policy_key, critic_key = jax.random.split(key)
+        return {"policy": self.actor.init(policy_key), "critic": _cast(self.critic.init(critic_key))}
+
+    def values(
+        self, critic: Any, stats: Any, obs: Float[Array, "*batch obs"], action: Float[Array, "*batch action"]
+    ) -> Float[Array, "*batch 2"]:
+        return self.critic.apply(stats, critic, obs, action)
 
 
-def make_actor_critic(
+def make_actor(
     observation_size: int,
     action_size: int,
     *,
-    policy_hidden: tuple[int, ...],
-    value_hidden: tuple[int, ...],
+    hidden: tuple[int, ...],
     activation: str = "swish",
     action_distribution: str = "tanh-normal",
-) -> ActorCritic:
-    """Two perceptrons that share nothing.
+) -> Actor:
+    """A perceptron that gives a distribution of actions.
 
     Raises:
       ValueError: unknown activation or distribution.
     """
-    if activation not in _ACTIVATIONS:
-        raise ValueError(f"unknown activation {activation!r}: known are {', '.join(ACTIVATIONS)}")
     if action_distribution == "tanh-normal":
         actions = distribution.NormalTanhDistribution(event_size=action_size)
     elif action_distribution == "normal":
@@ -74,18 +107,45 @@ def make_actor_critic(
         actions.param_size,
         observation_size,
         preprocess_observations_fn=_normalize,
-        hidden_layer_sizes=policy_hidden,
-        activation=_ACTIVATIONS[activation],
+        hidden_layer_sizes=hidden,
+        activation=_activation(activation),
         distribution_type="tanh_normal" if action_distribution == "tanh-normal" else "normal",
         noise_std_type="log",
     )
+    return Actor(policy, actions)
+
+
+def make_actor_critic(
+    actor: Actor, observation_size: int, *, hidden: tuple[int, ...], activation: str = "swish"
+) -> ActorCritic:
+    """Adds a perceptron for the value; it shares nothing with the actor."""
     value = networks.make_value_network(
         observation_size,
         preprocess_observations_fn=_normalize,
-        hidden_layer_sizes=value_hidden,
-        activation=_ACTIVATIONS[activation],
+        hidden_layer_sizes=hidden,
+        activation=_activation(activation),
     )
-    return ActorCritic(policy, value, actions)
+    return ActorCritic(actor, value)
+
+
+def make_twin_critic(
+    actor: Actor,
+    observation_size: int,
+    action_size: int,
+    *,
+    hidden: tuple[int, ...],
+    activation: str = "swish",
+) -> TwinCritic:
+    """Adds two perceptrons for the values of actions; nothing is shared."""
+    critic = networks.make_q_network(
+        observation_size,
+        action_size,
+        preprocess_observations_fn=_normalize,
+        hidden_layer_sizes=hidden,
+        activation=_activation(activation),
+        n_critics=2,
+    )
+    return TwinCritic(actor, critic)
 
 
 def init_statistics(example: Array | jax.ShapeDtypeStruct) -> running_statistics.RunningStatisticsState:
@@ -95,3 +155,14 @@ def init_statistics(example: Array | jax.ShapeDtypeStruct) -> running_statistics
 
 def _normalize(observation: Any, preprocessor_params: Any) -> Any:
     return running_statistics.normalize(observation, preprocessor_params, max_abs_value=MAX_NORMALIZED)
+
+
+def _activation(name: str) -> Any:
+    if name not in _ACTIVATIONS:
+        raise ValueError(f"unknown activation {name!r}: known are {', '.join(ACTIVATIONS)}")
+    return _ACTIVATIONS[name]
+
+
+def _cast(params: Any) -> Any:
+    """To the default float: Flax makes float32 only."""
+    return jax.tree.map(lambda x: x.astype(jnp.result_type(float)), params)

@@ -1,9 +1,10 @@
-"""Proximal policy optimisation: advantages, loss and update (Schulman et al., arXiv 1707.06347).
+"""Proximal policy optimisation (PPO): advantages, loss and update (Schulman et al., arXiv 1707.06347).
 
 Samples carry a weight: 0 takes them out of every mean. Functions that average take the name of
 the mesh axis over which samples are spread, or None.
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +12,82 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float
 
-from train.networks import ActorCritic
+from jaxrm.types import Pose
+from train.config import PolicyConfig
+from train.learner import Experience, TrainState, split_shards
+from train.networks import Actor, ActorCritic
+from train.rewards import scale_rewards
+from train.sums import AXIS, total, weighted_mean
+
+FIGURES = ("policy_loss", "value_loss", "entropy", "kl", "clipped", "grad_norm")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ppo:
+    """The learner; implements `train.learner.Learner`. It remembers nothing beyond an unroll."""
+
+    config: PolicyConfig
+    networks: ActorCritic
+    figures: tuple[str, ...] = FIGURES
+
+    @property
+    def actor(self) -> Actor:
+        return self.networks.actor
+
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        config = self.config
+        steps = config.iterations * config.epochs * config.minibatches if config.decay else None
+        return make_optimizer(config.learning_rate, config.max_grad_norm, steps)
+
+    def init(self, key: Array) -> tuple[Any, Any]:
+        params = self.networks.init(key)
+        return params, self.optimizer.init(params)
+
+    def init_memory(self, obs: Any, pose: Pose) -> Any:
+        return ()
+
+    def explore(self, state: TrainState, obs: Array, noise: Array) -> tuple[Array, Any]:
+        raw, action, log_prob = self.actor.draw(state.params["policy"], state.obs_stats, obs, noise)
+        return action, (raw, log_prob)
+
+    def learn(
+        self, state: TrainState, experience: Experience, keys: Array
+    ) -> tuple[Any, Any, Any, dict[str, Array]]:
+        config, shards = self.config, keys.shape[0]
+        samples = self.make_samples(state, experience)
+        params, opt_state, figures = update(
+            state.params,
+            state.opt_state,
+            state.obs_stats,
+            jax.tree.map(lambda x: split_shards(x, shards), samples),
+            keys,
+            networks=self.networks,
+            optimizer=self.optimizer,
+            costs=LossCosts(config.clip, config.value_cost, config.entropy_cost),
+            epochs=config.epochs,
+            minibatches=config.minibatches,
+            axis=AXIS,
+        )
+        return params, opt_state, (), figures
+
+    def make_samples(self, state: TrainState, experience: Experience) -> "Samples":
+        """What the update learns from, [time, envs, ...]."""
+        steps, valid = experience.steps, experience.valid
+        advantages, targets = generalized_advantages(
+            scale_rewards(self.config, state.reward_stats, experience.scores),
+            self.networks.values(state.params, state.obs_stats, steps.obs),
+            self.networks.values(state.params, state.obs_stats, steps.next_obs),
+            steps.terminated,
+            steps.truncated,
+            valid,
+            gamma=self.config.gamma,
+            gae_lambda=self.config.gae_lambda,
+        )
+        weight = valid.astype(advantages.dtype)
+        advantages = normalize_advantages(advantages, weight, AXIS)
+        raw, log_prob = steps.taken
+        return Samples(steps.obs, raw, log_prob, advantages, targets, weight)
 
 
 class Samples(NamedTuple):
@@ -40,16 +116,6 @@ class LossCosts(NamedTuple):
     clip: float
     value: float
     entropy: float
-
-
-def total(x: Array, axis: str | None) -> Array:
-    """Sum over everything, on all devices of `axis`."""
-    x = jnp.sum(x)
-    return x if axis is None else jax.lax.psum(x, axis)
-
-
-def weighted_mean(x: Array, weight: Array, axis: str | None) -> Array:
-    return total(x * weight, axis) / jnp.maximum(total(weight, axis), 1.0)
 
 
 def generalized_advantages(
@@ -113,13 +179,14 @@ def ppo_loss(
       The share, and figures that are already means over all devices.
     """
     weight = samples.weight / jnp.maximum(total(samples.weight, axis), 1.0)
-    head = networks.policy_head(params, stats, samples.obs)
-    log_ratio = networks.actions.log_prob(head, samples.action) - samples.log_prob
+    actions = networks.actor.actions
+    head = networks.actor.head(params["policy"], stats, samples.obs)
+    log_ratio = actions.log_prob(head, samples.action) - samples.log_prob
     ratio = jnp.exp(log_ratio)
     clipped = jnp.clip(ratio, 1.0 - costs.clip, 1.0 + costs.clip)
     policy_loss = -jnp.minimum(ratio * samples.advantage, clipped * samples.advantage)
     value_loss = 0.5 * (networks.values(params, stats, samples.obs) - samples.target) ** 2
-    entropy = jax.vmap(networks.actions.entropy)(head, noise_key)
+    entropy = jax.vmap(actions.entropy)(head, noise_key)
     loss = jnp.sum(weight * (policy_loss + costs.value * value_loss - costs.entropy * entropy))
     figures = {
         "policy_loss": policy_loss,

@@ -1,8 +1,11 @@
-"""The compiled program: iterations of unroll, reward, advantages and updates, sharded over a mesh.
+"""The compiled program: iterations of unroll, reward and learning, sharded over a mesh.
 
-Worlds, keys and minibatch shuffles belong to a virtual shard. Every device holds the same number
-of virtual shards; only sums (gradients, statistics, figures) cross between them. So a run is the
-same, up to the order of additions, on any number of devices that divides the number of shards.
+Worlds, keys and a learner's memory belong to a virtual shard. Every device holds the same number of virtual
+shards; only sums (gradients, statistics, figures) cross between them. So a run is the same, up to the order
+of additions, on any number of devices that divides the number of shards.
+
+Several seeds are a batch axis in front of everything but `iteration`: one program, compiled once, and no
+number of one seed reaches another.
 """
 
 from collections.abc import Callable
@@ -11,75 +14,49 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from brax.training.acme import running_statistics
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
 from envs.types import Env, State
-from train import ppo
+from train import success
 from train.config import PolicyConfig
-from train.networks import ActorCritic, init_statistics
+from train.learner import Experience, Learner, TrainState
+from train.networks import init_statistics
 from train.rewards import LoopReward
 from train.rollout import (
     Transition,
+    last_scores,
     reset_worlds,
     scored_steps,
     spread_scores,
     stagger,
     unroll,
 )
+from train.sums import AXIS, total, weighted_mean
 
-AXIS = "data"
-FIGURES = (
-    "reward",
-    "truth",
-    "success",
-    "policy_loss",
-    "value_loss",
-    "entropy",
-    "kl",
-    "clipped",
-    "grad_norm",
-    "masked",
-    "nan_resets",
-)
+FIGURES = ("reward", "truth", "success", "false_positives", "masked", "nan_resets")
 FIGURES_PER_CALL = 256  # rows of figures that one host call can bring back
-
-
-class TrainState(NamedTuple):
-    """Everything that training goes on from. `worlds` and `keys` are [shards, ...]."""
-
-    params: Any
-    opt_state: Any
-    obs_stats: running_statistics.RunningStatisticsState
-    reward_stats: running_statistics.RunningStatisticsState
-    reward_state: Any
-    worlds: State
-    keys: Array
-    iteration: Array
-
-
-_SHARDED: Any = TrainState._make(
-    P(AXIS) if name in ("worlds", "keys") else P() for name in TrainState._fields
-)
+_OF_SHARDS = ("memory", "worlds", "last_score", "keys")
 
 
 class Program(NamedTuple):
     """Compiled on first use.
 
     Attributes:
-      init: `init(key) -> TrainState`.
+      init: `init(key) -> TrainState`; with several seeds, of a key for each.
       run: `run(state, weights, iterations) -> (state, figures)`; the state is donated; figures are
-        float32 [FIGURES_PER_CALL] a name, a row an iteration.
+        float32 [FIGURES_PER_CALL] a name, a row an iteration; with several seeds [FIGURES_PER_CALL, seeds].
       shardings: of a `TrainState`, a prefix tree.
+      seeds: how many; with 1 there is no axis for them.
     """
 
     init: Callable[[Array], TrainState]
     run: Any
     shardings: TrainState
     mesh: Mesh
+    seeds: int
 
 
 def make_mesh(devices: list[Any] | None = None) -> Mesh:
@@ -89,32 +66,35 @@ def make_mesh(devices: list[Any] | None = None) -> Mesh:
 
 
 def make_program(
-    config: PolicyConfig, env: Env, networks: ActorCritic, reward: LoopReward, mesh: Mesh | None = None
+    config: PolicyConfig, env: Env, learner: Learner, reward: LoopReward, mesh: Mesh | None = None
 ) -> Program:
     """The training program of a run.
 
     Raises:
-      ValueError: worlds, shards, devices and minibatches do not divide.
+      ValueError: worlds, shards, devices and batches do not divide.
     """
     mesh = make_mesh() if mesh is None else mesh
     config.check_shapes(mesh.shape[AXIS])
-    optimizer = ppo.make_optimizer(
-        config.learning_rate,
-        config.max_grad_norm,
-        config.iterations * config.epochs * config.minibatches if config.decay else None,
-    )
+    names = (*FIGURES, *learner.figures)
+    specs = _specs(config.seeds)
     shardings = jax.tree.map(
-        lambda spec: NamedSharding(mesh, spec), _SHARDED, is_leaf=lambda x: isinstance(x, P)
+        lambda spec: NamedSharding(mesh, spec), specs, is_leaf=lambda x: isinstance(x, P)
     )
 
     def init(key: Array) -> TrainState:
-        return _init_state(config, env, networks, reward, optimizer, key)
+        return _init_state(config, env, learner, reward, key)
 
     def iterate(state: TrainState, weights: Any) -> tuple[TrainState, dict[str, Array]]:
-        return _iteration(config, env, networks, reward, optimizer, state, weights)
+        return _iteration(config, env, learner, reward, state, weights)
+
+    if config.seeds > 1:
+        axes: Any = TrainState._make(None if name == "iteration" else 0 for name in TrainState._fields)
+        init = jax.vmap(init, out_axes=axes)
+        iterate = jax.vmap(iterate, in_axes=(axes, None), out_axes=(axes, 0))
+    row = () if config.seeds == 1 else (config.seeds,)
 
     def many(state: TrainState, weights: Any, count: Array) -> tuple[TrainState, dict[str, Array]]:
-        rows = {name: jnp.zeros(FIGURES_PER_CALL, jnp.float32) for name in FIGURES}
+        rows = {name: jnp.zeros((FIGURES_PER_CALL, *row), jnp.float32) for name in names}
 
         def body(
             index: Array, carry: tuple[TrainState, dict[str, Array]]
@@ -122,94 +102,89 @@ def make_program(
             state, rows = carry
             state, figures = iterate(state, weights)
             return state, {
-                name: rows[name].at[index].set(figures[name].astype(jnp.float32)) for name in FIGURES
+                name: rows[name].at[index].set(figures[name].astype(jnp.float32)) for name in names
             }
 
         return jax.lax.fori_loop(0, count, body, (state, rows))
 
     sharded = jax.shard_map(
-        many, mesh=mesh, in_specs=(_SHARDED, P(), P()), out_specs=(_SHARDED, P()), check_vma=False
+        many, mesh=mesh, in_specs=(specs, P(), P()), out_specs=(specs, P()), check_vma=False
     )
     return Program(
         init=jax.jit(init, out_shardings=shardings),
         run=jax.jit(sharded, donate_argnums=0),
         shardings=shardings,
         mesh=mesh,
+        seeds=config.seeds,
     )
 
 
+def _specs(seeds: int) -> Any:
+    """Where the leaves of a training state lie: what belongs to shards is spread over `data`."""
+    spread = P(AXIS) if seeds == 1 else P(None, AXIS)
+    return TrainState._make(spread if name in _OF_SHARDS else P() for name in TrainState._fields)
+
+
 def _init_state(
-    config: PolicyConfig,
-    env: Env,
-    networks: ActorCritic,
-    reward: LoopReward,
-    optimizer: optax.GradientTransformation,
-    key: Array,
+    config: PolicyConfig, env: Env, learner: Learner, reward: LoopReward, key: Array
 ) -> TrainState:
     network_key, world_key, stagger_key, shard_key = jax.random.split(key, 4)
-    params = networks.init(network_key)
+    params, opt_state = learner.init(network_key)
     worlds = reset_worlds(env, jax.random.split(world_key, config.num_envs))
     worlds = stagger(env, worlds, jax.random.split(stagger_key, config.num_envs))
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), worlds)
+    worlds = jax.tree.map(lambda x: x.reshape(config.num_shards, -1, *x.shape[1:]), worlds)
     return TrainState(
         params=params,
-        opt_state=optimizer.init(params),
-        obs_stats=init_statistics(worlds.obs[0]),
+        opt_state=opt_state,
+        memory=learner.init_memory(one.obs, jax.eval_shape(env.pose, one)),
+        obs_stats=init_statistics(worlds.obs[0, 0]),
         reward_stats=init_statistics(jnp.zeros(())),
         reward_state=reward.state,
-        worlds=jax.tree.map(lambda x: x.reshape(config.num_shards, -1, *x.shape[1:]), worlds),
+        success=success.none_seen(worlds.reward.dtype),
+        worlds=worlds,
+        last_score=jnp.full_like(worlds.reward, jnp.nan),
         keys=jax.random.split(shard_key, config.num_shards),
         iteration=jnp.zeros((), jnp.int32),
     )
 
 
 def _iteration(
-    config: PolicyConfig,
-    env: Env,
-    networks: ActorCritic,
-    reward: LoopReward,
-    optimizer: optax.GradientTransformation,
-    state: TrainState,
-    weights: Any,
+    config: PolicyConfig, env: Env, learner: Learner, reward: LoopReward, state: TrainState, weights: Any
 ) -> tuple[TrainState, dict[str, Array]]:
     """One iteration on this device's shards."""
-    shards, per_shard = state.worlds.time.shape
+    shape = state.worlds.time.shape  # shards, worlds a shard
     keys = jax.vmap(lambda key: jax.random.split(key, 4))(state.keys)
-    worlds, steps = collect(config, env, networks, state, keys[:, 0], keys[:, 1])
-    scores = judge(config, reward, state.reward_state, weights, steps)
+    worlds, steps = collect(config, env, learner, state, keys[:, 0], keys[:, 1])
+    scores, last_score = judge(config, reward, state, weights, steps)
     valid = steps.valid & jnp.isfinite(scores)
     scores = jnp.where(valid, scores, 0.0)
     weight = valid.astype(scores.dtype)
 
-    reward_stats, learned = _normalize_rewards(config, state.reward_stats, scores, weight)
-    samples = make_samples(config, networks, state, steps, learned, valid)
-    by_shard = jax.tree.map(lambda x: split_shards(x, shards, per_shard), samples)
-    params, opt_state, figures = ppo.update(
-        state.params,
-        state.opt_state,
-        state.obs_stats,
-        by_shard,
-        keys[:, 2],
-        networks=networks,
-        optimizer=optimizer,
-        costs=ppo.LossCosts(config.clip, config.value_cost, config.entropy_cost),
-        epochs=config.epochs,
-        minibatches=config.minibatches,
-        axis=AXIS,
-    )
+    if config.normalize_reward:
+        reward_stats = running_statistics.update(
+            state.reward_stats, scores, weights=weight, pmap_axis_name=AXIS
+        )
+        state = state._replace(reward_stats=reward_stats)
+    params, opt_state, memory, figures = learner.learn(state, Experience(steps, scores, valid), keys[:, 2])
+    holds = _success_now(env, steps)
+    seen, false_positives = success.update(state.success, scores[-1], holds, valid[-1], AXIS)
     figures |= {
-        "reward": ppo.weighted_mean(scores, weight, AXIS),
-        "truth": ppo.weighted_mean(steps.truth, weight, AXIS),
-        "success": _success_now(env, steps),
-        "masked": ppo.total(~valid, AXIS),
-        "nan_resets": ppo.total(worlds.info["nan_resets"], AXIS),
+        "reward": weighted_mean(scores, weight, AXIS),
+        "truth": weighted_mean(steps.truth, weight, AXIS),
+        "success": total(holds, AXIS) / total(jnp.ones_like(holds), AXIS),
+        "false_positives": false_positives,
+        "masked": total(~valid, AXIS),
+        "nan_resets": total(worlds.info["nan_resets"], AXIS),
     }
-    after = TrainState(
+    after = state._replace(
         params=params,
         opt_state=opt_state,
+        memory=memory,
         obs_stats=running_statistics.update(state.obs_stats, steps.obs, weights=weight, pmap_axis_name=AXIS),
-        reward_stats=reward_stats,
-        reward_state=state.reward_state,
-        worlds=jax.tree.map(lambda x: x.reshape(shards, per_shard, *x.shape[1:]), worlds),
+        success=seen,
+        worlds=jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), worlds),
+        last_score=last_score.reshape(shape),
         keys=keys[:, 3],
         iteration=state.iteration + 1,
     )
@@ -219,7 +194,7 @@ def _iteration(
 def collect(
     config: PolicyConfig,
     env: Env,
-    networks: ActorCritic,
+    learner: Learner,
     state: TrainState,
     reset_keys: Array,
     noise_keys: Array,
@@ -235,64 +210,65 @@ def collect(
     shape = (config.unroll_length, per_shard, env.action_size)
     noise = jax.vmap(lambda key: jax.random.normal(key, shape, worlds.obs.dtype))(noise_keys)
     noise = noise.swapaxes(0, 1).reshape(config.unroll_length, -1, env.action_size)
-    return unroll(env, networks, state.params, state.obs_stats, worlds, fresh, noise)
+    return unroll(env, lambda obs, noise: learner.explore(state, obs, noise), worlds, fresh, noise)
 
 
 def judge(
-    config: PolicyConfig, reward: LoopReward, reward_state: Any, weights: Any, steps: Transition
-) -> Array:
-    """The reward of every step: of the state it reached, the last of an episode included."""
+    config: PolicyConfig, reward: LoopReward, state: TrainState, weights: Any, steps: Transition
+) -> tuple[Array, Array]:
+    """The reward of every step: of the state it reached, the last of an episode included.
+
+    Returns:
+      Scores [time, envs], NaN where none belongs to the step's episode; and those to go on from, [envs].
+    """
+    done = steps.terminated | steps.truncated
     if reward.score is None:
-        return steps.truth
+        return steps.truth, last_scores(steps.truth, done)
     picks = np.array(scored_steps(config.unroll_length, config.reward_every))
     poses = jax.tree.map(lambda x: x[picks], steps.pose)
-    scores = reward.score(weights, reward_state, poses)
-    done = steps.terminated | steps.truncated
-    return spread_scores(scores.astype(steps.truth.dtype), done, config.reward_every)
-
-
-def make_samples(
-    config: PolicyConfig,
-    networks: ActorCritic,
-    state: TrainState,
-    steps: Transition,
-    rewards: Array,
-    valid: Array,
-) -> ppo.Samples:
-    """What the update learns from, [time, envs, ...]."""
-    advantages, targets = ppo.generalized_advantages(
-        rewards,
-        networks.values(state.params, state.obs_stats, steps.obs),
-        networks.values(state.params, state.obs_stats, steps.next_obs),
-        steps.terminated,
-        steps.truncated,
-        valid,
-        gamma=config.gamma,
-        gae_lambda=config.gae_lambda,
-    )
-    weight = valid.astype(rewards.dtype)
-    advantages = ppo.normalize_advantages(advantages, weight, AXIS)
-    return ppo.Samples(steps.obs, steps.action, steps.log_prob, advantages, targets, weight)
-
-
-def _normalize_rewards(config: PolicyConfig, stats: Any, rewards: Array, weight: Array) -> tuple[Any, Array]:
-    """Shifts and scales rewards by what was seen so far, so that returns are of order 1."""
-    if not config.normalize_reward:
-        return stats, rewards
-    stats = running_statistics.update(stats, rewards, weights=weight, pmap_axis_name=AXIS)
-    scale = (1.0 - config.gamma) / jnp.maximum(stats.std, 1e-4)
-    return stats, ((rewards - stats.mean) * scale).astype(rewards.dtype)
-
-
-def split_shards(x: Array, shards: int, per_shard: int) -> Array:
-    """[time, shards x worlds, ...] -> [shards, time x worlds, ...]."""
-    x = x.reshape(x.shape[0], shards, per_shard, *x.shape[2:])
-    return x.swapaxes(0, 1).reshape(shards, -1, *x.shape[3:])
+    scores = reward.score(weights, state.reward_state, poses).astype(steps.truth.dtype)
+    before = state.last_score.reshape(-1)
+    spread = spread_scores(scores, done, config.reward_every, before, config.reward_between)
+    return spread, last_scores(spread, done)
 
 
 def _success_now(env: Env, steps: Transition) -> Array:
-    """Share of worlds in which the predicate holds at the last step of the unroll."""
+    """Worlds in which the predicate holds at the last step of the unroll, which is always scored."""
     poses = jax.tree.map(lambda x: x[-1], steps.pose)
     with jax.default_matmul_precision("highest"):
-        holds = jax.vmap(env.success)(poses) & steps.valid[-1]
-    return ppo.total(holds, AXIS) / ppo.total(jnp.ones_like(holds), AXIS)
+        return jax.vmap(env.success)(poses) & steps.valid[-1]
+
+
+def state_like(program: Program) -> TrainState:
+    """Shapes and shardings of a training state, nothing computed."""
+    key = jax.random.PRNGKey(0)
+    shapes = jax.eval_shape(program.init, key if program.seeds == 1 else jnp.stack([key] * program.seeds))
+    return TrainState(
+        *(
+            jax.tree.map(lambda x, s=sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), part)
+            for part, sharding in zip(shapes, program.shardings, strict=True)
+        )
+    )
+
+
+def split_seeds(state: TrainState, seeds: int) -> list[TrainState]:
+    """The states of single runs; copies where there are several."""
+    if seeds == 1:
+        return [state]
+    rest = state._replace(iteration=())
+    return [
+        jax.tree.map(lambda x, i=index: x[i], rest)._replace(iteration=state.iteration)
+        for index in range(seeds)
+    ]
+
+
+def join_seeds(states: list[TrainState], program: Program) -> TrainState:
+    """The inverse of `split_seeds`."""
+    if len(states) == 1:
+        return states[0]
+    together = jax.jit(
+        lambda states: jax.tree.map(lambda *x: jnp.stack(x), *states)._replace(iteration=states[0].iteration),
+        out_shardings=program.shardings,
+        donate_argnums=0,
+    )
+    return together(states)

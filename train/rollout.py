@@ -1,5 +1,6 @@
 """Worlds in time: the unroll of a policy, and scores spread over it."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,19 +9,21 @@ from jaxtyping import Array, Bool, Float
 
 from envs.types import Env, State, reset_where_done
 from jaxrm.types import Pose
-from train.networks import ActorCritic
+
+# (obs [envs, observation], noise [envs, action]) -> actions in [-1, 1] and what to keep of them
+Explore = Callable[[Array, Array], tuple[Array, Any]]
 
 
 class Transition(NamedTuple):
     """One step, or [time, envs] of them.
 
     `next_obs`, `pose` and `truth` are of the state that the step reached, before any reset: the
-    last state of an episode is its true last one. `valid` is False where numbers went bad.
+    last state of an episode is its true last one. `taken` is what the learner keeps of its action,
+    leaves [*batch, ...]. `valid` is False where numbers went bad.
     """
 
     obs: Float[Array, "*batch obs"]
-    action: Float[Array, "*batch action"]
-    log_prob: Float[Array, "*batch"]
+    taken: Any
     next_obs: Float[Array, "*batch obs"]
     pose: Pose
     truth: Float[Array, "*batch"]
@@ -64,24 +67,19 @@ def step_worlds(env: Env, worlds: State, actions: Array) -> tuple[State, Bool[Ar
 
 def unroll(
     env: Env,
-    networks: ActorCritic,
-    params: Any,
-    stats: Any,
+    explore: Explore,
     worlds: State,
     fresh: State,
     noise: Float[Array, "time envs action"],
 ) -> tuple[State, Transition]:
-    """`time` steps of the sampled policy. Worlds whose episode ends go on from `fresh`."""
+    """`time` steps of `explore`. Worlds whose episode ends go on from `fresh`."""
 
     def on_step(worlds: State, noise: Array) -> tuple[State, Transition]:
-        head = networks.policy_head(params, stats, worlds.obs)
-        normal: Any = networks.actions.create_dist(head)
-        raw = normal.loc + normal.scale * noise
-        after, valid = step_worlds(env, worlds, networks.actions.postprocess(raw))
+        action, taken = explore(worlds.obs, noise)
+        after, valid = step_worlds(env, worlds, action)
         transition = Transition(
             obs=worlds.obs,
-            action=raw,
-            log_prob=networks.actions.log_prob(head, raw),
+            taken=taken,
             next_obs=after.obs,
             pose=jax.vmap(env.pose)(after),
             truth=after.reward,
@@ -100,13 +98,24 @@ def scored_steps(length: int, every: int) -> range:
 
 
 def spread_scores(
-    scores: Float[Array, "scored envs"], done: Bool[Array, "time envs"], every: int
+    scores: Float[Array, "scored envs"],
+    done: Bool[Array, "time envs"],
+    every: int,
+    before: Float[Array, "envs"],
+    between: str = "linear",
 ) -> Float[Array, "time envs"]:
-    """Scores of `scored_steps` spread over all steps, by lines within an episode.
+    """Scores of `scored_steps` spread over all steps; a score never leaves its episode.
 
-    A step between two scored steps of its own episode gets the point on the line between them;
-    where only one of them belongs to its episode, that one's score; where none does, the later
-    one's, which exists always.
+    A step between two scored steps of its own episode gets the point on the line between them, or with
+    `between="hold"` the earlier score; where only one of them belongs to its episode, that one's.
+
+    Args:
+      before: the last score before the unroll, of the episode that goes on in it; NaN where there is none.
+        It is held where an episode ends before the first scored step (and by "hold" until that step): a
+        line does not cross from one unroll to the next.
+
+    Returns:
+      NaN where no score belongs to the step's episode.
     """
     if every == 1:
         return scores
@@ -116,10 +125,21 @@ def spread_scores(
     step = jnp.arange(length)
     later = step // every
     earlier = jnp.maximum(later - 1, 0)
+    first = (later == 0)[:, None]
     same_later = episode[later * every + every - 1] == episode
-    same_earlier = (episode[earlier * every + every - 1] == episode) & (later > 0)[:, None]
-    fraction = (((step + 1) % every) / every).astype(scores.dtype)
-    fraction = jnp.where((step + 1) % every == 0, 1.0, fraction)[:, None]
+    same_earlier = jnp.where(
+        first, (episode == 0) & jnp.isfinite(before), episode[earlier * every + every - 1] == episode
+    )
+    earlier_score = jnp.where(first, before, scores[earlier])
+    fraction = (((step + 1) % every) / every).astype(scores.dtype)[:, None]
+    fraction = jnp.where(first, 1.0, fraction) if between == "linear" else jnp.zeros_like(fraction)
+    fraction = jnp.where(((step + 1) % every == 0)[:, None], 1.0, fraction)
     fraction = jnp.where(same_later & same_earlier, fraction, jnp.where(same_earlier, 0.0, 1.0))
-    mixed = scores[earlier] * (1 - fraction) + scores[later] * fraction
-    return jnp.where(fraction == 0, scores[earlier], jnp.where(fraction == 1, scores[later], mixed))
+    mixed = earlier_score * (1 - fraction) + scores[later] * fraction
+    spread = jnp.where(fraction == 0, earlier_score, jnp.where(fraction == 1, scores[later], mixed))
+    return jnp.where(same_earlier | same_later, spread, jnp.nan)
+
+
+def last_scores(spread: Float[Array, "time envs"], done: Bool[Array, "time envs"]) -> Float[Array, "envs"]:
+    """What the next unroll takes as `before`."""
+    return jnp.where(done[-1], jnp.nan, spread[-1])

@@ -1,5 +1,6 @@
 """Episodes as a film: frames side by side, the reward curve of each drawn under it."""
 
+import functools
 import warnings
 from pathlib import Path
 from typing import Any
@@ -57,14 +58,10 @@ def draw_poses(env: Env, poses: Any, size: int) -> UInt8[np.ndarray, "steps size
     return np.concatenate(frames)[:count]
 
 
-_DRAWERS: dict[tuple[int, int], Any] = {}
-
-
+@functools.lru_cache(maxsize=4)
 def _drawer(env: Env, size: int) -> Any:
-    """Compiled once an environment and size."""
-    if (id(env), size) not in _DRAWERS:
-        _DRAWERS[id(env), size] = jax.jit(jax.vmap(lambda pose: env.frame(pose, size, size)))
-    return _DRAWERS[id(env), size]
+    """Compiled once an environment and size; an environment that is held here keeps its identity."""
+    return jax.jit(jax.vmap(lambda pose: env.frame(pose, size, size)))
 
 
 def draw_curve(

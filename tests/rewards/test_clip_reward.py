@@ -78,6 +78,19 @@ def test_several_goals_are_averaged_and_get_unit_norm_again(clip):
     )
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.4])
+def test_the_likeness_to_negatives_is_taken_off(clip, alpha):
+    options = {"goal": GOAL, "baseline": BASELINE, "alpha": alpha}
+    plain = jaxrm.ClipReward.create(clip, **options)
+    one = jaxrm.ClipReward.create(clip, **options, negatives=OTHER)
+    frames = clip.embed_images(FRAMES)
+    np.testing.assert_allclose(one(FRAMES), plain(FRAMES) - frames @ clip.embed_texts([OTHER])[0], atol=1e-6)
+    two = jaxrm.ClipReward.create(clip, **options, negatives=[OTHER, BASELINE])
+    mean = clip.embed_texts([OTHER, BASELINE]).mean(axis=0)
+    away = frames @ (mean / jnp.linalg.norm(mean))
+    np.testing.assert_allclose(two(FRAMES), plain(FRAMES) - away, atol=1e-6)
+
+
 @pytest.mark.parametrize("alpha", [0.0, 0.5])
 def test_works_under_jit_and_vmap_and_as_an_argument(clip, alpha):
     reward = jaxrm.ClipReward.create(clip, goal=GOAL, baseline=BASELINE, alpha=alpha)
@@ -86,7 +99,7 @@ def test_works_under_jit_and_vmap_and_as_an_argument(clip, alpha):
         jax.jit(reward)(FRAMES),
         jax.vmap(reward)(FRAMES),
         jax.jit(lambda reward, frames: reward(frames))(reward, FRAMES),
-        jax.jit(score, static_argnames="settings")(reward.weights, FRAMES, reward.settings),
+        jax.jit(score, static_argnames="settings")(reward.weights, (), FRAMES, reward.settings),
         jnp.stack([reward(frame) for frame in FRAMES.reshape(-1, 16, 16, 3)]).reshape(2, 3),
     ):
         np.testing.assert_allclose(other, plain, rtol=0, atol=1e-6)
@@ -95,7 +108,9 @@ def test_works_under_jit_and_vmap_and_as_an_argument(clip, alpha):
 def test_weights_are_arguments_and_not_constants(clip):
     """Another goal, even another network, needs no new program."""
     # a lambda, so that the cache that is counted is this test's own
-    program = jax.jit(lambda weights, frames, settings: score(weights, frames, settings), static_argnums=2)
+    program = jax.jit(
+        lambda weights, frames, settings: score(weights, (), frames, settings), static_argnums=2
+    )
     for goal in (GOAL, OTHER):
         reward = jaxrm.ClipReward.create(clip, goal=goal)
         program(reward.weights, FRAMES, reward.settings)
@@ -119,6 +134,8 @@ def test_weights_are_arguments_and_not_constants(clip):
         ({"goal": "a humanoid zebra"}, "'zebra'"),
         ({"goal": GOAL, "baseline": "a zebra"}, "'zebra'"),
         ({"goal": "a robot " * 12}, "16 at most"),
+        ({"goal": GOAL, "negatives": GOAL}, "nothing is left"),
+        ({"goal": GOAL, "negatives": ["a zebra"]}, "'zebra'"),
     ],
 )
 def test_wrong_choices_are_refused(clip, options, message):

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from train import ppo
-from train.networks import init_statistics, make_actor_critic
-from train.rollout import scored_steps, spread_scores
+from train.networks import init_statistics, make_actor, make_actor_critic
 
 GAMMA, LAMBDA = 0.9, 0.8
 
@@ -73,9 +72,8 @@ def test_nan_steps_reach_no_other_step():
 
 
 def samples_and_networks(action_distribution="tanh-normal"):
-    networks = make_actor_critic(
-        3, 2, policy_hidden=(5,), value_hidden=(4,), action_distribution=action_distribution
-    )
+    actor = make_actor(3, 2, hidden=(5,), action_distribution=action_distribution)
+    networks = make_actor_critic(actor, 3, hidden=(4,))
     params = networks.init(jax.random.PRNGKey(0))
     stats = init_statistics(jnp.zeros(3))
     keys = jax.random.split(jax.random.PRNGKey(1), 6)
@@ -98,8 +96,8 @@ def test_loss_equals_its_closed_form(action_distribution):
         params, networks, stats, samples, jax.random.split(jax.random.PRNGKey(2)), costs
     )
 
-    head = networks.policy_head(params, stats, samples.obs)
-    normal = networks.actions.create_dist(head)
+    head = networks.actor.head(params["policy"], stats, samples.obs)
+    normal = networks.actor.actions.create_dist(head)
     mean, deviation, action = (np.asarray(x) for x in (normal.loc, normal.scale, samples.action))
     log_prob = -0.5 * ((action - mean) / deviation) ** 2 - np.log(deviation) - 0.5 * np.log(2 * np.pi)
     if action_distribution == "tanh-normal":
@@ -119,7 +117,8 @@ def test_entropy_of_the_loss_is_that_of_a_normal():
     networks, params, stats, samples = samples_and_networks("normal")
     keys = jax.random.split(jax.random.PRNGKey(2))
     _, figures = ppo.ppo_loss(params, networks, stats, samples, keys, ppo.LossCosts(0.2, 0.5, 1.0))
-    scale = networks.actions.create_dist(networks.policy_head(params, stats, samples.obs)).scale
+    actor = networks.actor
+    scale = actor.actions.create_dist(actor.head(params["policy"], stats, samples.obs)).scale
     entropy = np.sum(0.5 * np.log(2 * np.pi * np.e) + np.log(scale), axis=-1)
     entropy = np.broadcast_to(entropy, samples.weight.shape)
     np.testing.assert_allclose(figures["entropy"], np.average(entropy, weights=samples.weight), rtol=1e-10)
@@ -144,17 +143,3 @@ def test_advantages_are_normalised_over_what_counts():
     np.testing.assert_allclose(
         x[jnp.array([0, 1, 3])], (np.array([1, 2, 6]) - 3) / np.std([1, 2, 6]), rtol=1e-6
     )
-
-
-def test_scores_between_scored_steps_lie_on_lines_within_an_episode():
-    assert list(scored_steps(8, 4)) == [3, 7]
-    done = np.zeros((8, 2), bool)
-    done[5, 1] = True  # the second world's step 6 starts a new episode
-    spread = spread_scores(jnp.array([[1.0, 1.0], [5.0, 9.0]]), jnp.asarray(done), 4)
-    np.testing.assert_allclose(spread[:, 0], [1, 1, 1, 1, 2, 3, 4, 5])
-    np.testing.assert_allclose(spread[:, 1], [1, 1, 1, 1, 1, 1, 9, 9])
-
-
-def test_every_step_scored_is_exact():
-    scores = jnp.arange(6.0).reshape(3, 2)
-    np.testing.assert_array_equal(spread_scores(scores, jnp.ones((3, 2), bool), 1), scores)

@@ -1,5 +1,7 @@
 """The loop around the learner: rewards where they belong, worlds that go bad, cores."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from envs.pendulum import Pendulum
 from jaxrm.types import Pose
 from train.config import PolicyConfig
-from train.policies import build_networks
+from train.parts import make_learner
 from train.program import make_program
 from train.rewards import LoopReward, in_blocks, truth_reward
 from train.rollout import reset_worlds, unroll
@@ -25,33 +27,43 @@ class Breaking(Pendulum):
         )
 
 
-def config(**changes):
-    settings = dict(reward="truth", num_envs=16, unroll_length=8, epochs=2, minibatches=2)
-    return PolicyConfig("pendulum", **settings, policy_hidden=(8,), value_hidden=(8,), **changes)
+def config(algo="ppo", **changes):
+    settings = dict(reward="truth", num_envs=16, unroll_length=8, policy_hidden=(8,), value_hidden=(8,))
+    if algo == "ppo":
+        settings |= dict(epochs=2, minibatches=2)
+    else:
+        settings |= dict(updates_per_step=1 / 32, batch_size=16, learning_starts=128, replay_size=1024)
+    return PolicyConfig("pendulum", **{**settings, **changes}, algo=algo)
 
 
-def networks_and_state(env, settings, reward=None):
-    networks = build_networks(settings, 3, 1)
-    program = make_program(settings, env, networks, reward or truth_reward())
-    return networks, program, program.init(jax.random.PRNGKey(0))
+def learner_and_state(env, settings, reward=None):
+    learner = make_learner(settings, 3, 1)
+    program = make_program(settings, env, learner, reward or truth_reward())
+    return learner, program, program.init(jax.random.PRNGKey(0))
 
 
-def test_nan_worlds_are_counted_and_reach_nothing():
-    _, program, state = networks_and_state(Breaking(), config())
+@pytest.mark.parametrize("algo", ["ppo", "sac"])
+def test_nan_worlds_are_counted_and_reach_nothing(algo):
+    _, program, state = learner_and_state(Breaking(), config(algo))
     state, figures = program.run(state, (), 5)
     assert figures["nan_resets"][4] > 0 and sum(figures["masked"][:5]) == figures["nan_resets"][4]
-    for leaf in jax.tree.leaves((state.params, state.obs_stats, state.reward_stats, state.worlds.obs)):
+    learnt = (state.params, state.obs_stats, state.reward_stats, state.worlds.obs)
+    for leaf in jax.tree.leaves(learnt):
         assert np.isfinite(leaf).all()
+    if algo == "sac":
+        rows = state.memory.rows
+        assert int(np.sum(~rows.valid[:, : 5 * 16])) == figures["nan_resets"][4]
+        assert all(np.isfinite(x).all() for x in (rows.obs, rows.action, rows.score, rows.next_obs))
 
 
 def test_rewards_are_of_the_state_reached_before_the_reset():
     env = Pendulum()
     env.episode_length = 3
-    networks, _, state = networks_and_state(env, config())
+    learner, _, state = learner_and_state(env, config())
     worlds = reset_worlds(env, jax.random.split(jax.random.PRNGKey(1), 4))
     fresh = reset_worlds(env, jax.random.split(jax.random.PRNGKey(2), 4))
     noise = jnp.zeros((4, 4, 1))
-    after, steps = unroll(env, networks, state.params, state.obs_stats, worlds, fresh, noise)
+    after, steps = unroll(env, partial(learner.explore, state), worlds, fresh, noise)
     np.testing.assert_array_equal(steps.truncated[:, 0], [False, False, True, False])
     assert not steps.terminated.any()
     np.testing.assert_array_equal(steps.obs[3], fresh.obs)  # the fourth step starts anew
@@ -66,18 +78,19 @@ def test_a_pose_reward_sees_every_scored_pose_once_and_takes_weights_as_an_argum
     def score(weights, state, poses: Pose):
         return weights * jnp.cos(poses.qpos[..., 0])
 
-    reward = LoopReward("upright", jnp.float32(2.0), (), score, None)
-    _, program, state = networks_and_state(Pendulum(), config(reward_every=4), reward)
+    reward = LoopReward("upright", jnp.float32(2.0), (), score, ())
+    _, program, state = learner_and_state(Pendulum(), config(reward_every=4), reward)
     state, figures = program.run(state, reward.weights, 1)
     assert -2.0 <= figures["reward"][0] <= 2.0
     _, other = program.run(program.init(jax.random.PRNGKey(0)), jnp.float32(4.0), 1)
     np.testing.assert_allclose(other["reward"][0], 2 * figures["reward"][0], rtol=1e-5)
 
 
-def test_how_many_iterations_a_call_has_changes_nothing():
+@pytest.mark.parametrize("algo", ["ppo", "sac"])
+def test_how_many_iterations_a_call_has_changes_nothing(algo):
     finals = []
     for calls in ([3], [1, 2]):
-        _, program, state = networks_and_state(Pendulum(), config())
+        _, program, state = learner_and_state(Pendulum(), config(algo))
         for count in calls:
             state, _ = program.run(state, (), count)
         finals.append(jax.tree.map(np.asarray, state))

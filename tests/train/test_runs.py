@@ -16,8 +16,9 @@ import pytest
 
 import train
 from train.checkpoint import Checkpoints
-from train.policies import _Parts, state_like
-from train.program import make_program
+from train.folder import RunFolder
+from train.parts import Parts
+from train.program import make_program, state_like
 
 TIMES = ("wall_seconds", "train_seconds", "compile_seconds", "env_steps_per_second")
 ROOT = Path(__file__).parents[2]
@@ -60,9 +61,9 @@ def run_apart(config: train.PolicyConfig) -> subprocess.Popen:
 
 
 def final_state(run: Path):
-    config = train.policies.RunFolder(run).read_config()
-    parts = _Parts.build(config)
-    program = make_program(config, parts.env, parts.networks, parts.reward)
+    config = RunFolder(run).read_config()
+    parts = Parts.build(config)
+    program = make_program(config, parts.env, parts.learner, parts.reward)
     with Checkpoints(run / "checkpoints") as checkpoints:
         return checkpoints.restore(state_like(program))[0]
 
@@ -155,11 +156,18 @@ def test_nothing_to_resume(tmp_path):
     [
         ({"task": "pendulun"}, "did you mean pendulum"),
         ({"reward": "thruth"}, "did you mean 'truth'"),
-        ({"algo": "sac"}, "not there yet"),
         ({"algo": "pop"}, "did you mean 'ppo'"),
-        ({"seeds": 2}, "one by one"),
+        ({"seeds": 0}, "at least 1"),
         ({"goal": " ", "reward": "clip"}, "empty"),
+        ({"goal": ("a rod", ""), "reward": "clip"}, "empty"),
         ({"goal": "a rod"}, "'truth'"),
+        ({"negatives": ("a rod",)}, "'truth'"),
+        ({"reward_between": "hol"}, "did you mean 'hold'"),
+        ({"algo": "sac", "updates_per_step": 1 / 300}, "updates_per_step"),
+        ({"algo": "sac", "replay_size": 64}, "does not hold"),
+        ({"algo": "sac", "batch_size": 12}, "no multiple of num_shards"),
+        ({"algo": "sac", "tau": 0.0}, "tau is 0"),
+        ({"algo": "sac", "action_distribution": "normal"}, "needs 'tanh-normal'"),
         ({"control": "torque"}, "no choice of control"),
         ({"num_envs": 12}, "no multiple of num_shards"),
         ({"minibatches": 3}, "do not divide"),

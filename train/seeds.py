@@ -1,0 +1,61 @@
+"""Several seeds of one config: where they lie, and one table of what came out."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from train.config import PolicyConfig
+from train.folder import write_text
+
+COLUMNS = ("success_start", "success_end", "truth_return_end", "reward_end", "false_positives_end")
+
+
+def check(config: PolicyConfig) -> None:
+    """Refuses a folder of several seeds that has something else in it.
+
+    Raises:
+      FileExistsError: the folder has something in it and `resume` is not set.
+    """
+    folder = config.folder
+    fresh = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if config.seeds > 1 and not config.resume and not fresh:
+        raise FileExistsError(
+            f"{str(folder)!r} exists: go on with --resume, or take another folder with --out"
+        )
+
+
+def report(config: PolicyConfig, results: list[dict[str, Any]], console: Console) -> dict[str, Any]:
+    """Prints the table and writes it to the folder's `result.json`: mean and values of each figure."""
+    table = Table(title=f"{config.task}: {config.seeds} seeds")
+    table.add_column("seed")
+    for name in COLUMNS:
+        table.add_column(name, justify="right")
+    for result in results:
+        table.add_row(str(result["seed"]), *(_shown(result[name]) for name in COLUMNS))
+    values = {name: [result[name] for result in results] for name in COLUMNS}
+    means = {name: _mean(column) for name, column in values.items()}
+    table.add_row("mean", *(_shown(means[name]) for name in COLUMNS))
+    console.print(table)
+    same = ("task", "goal", "reward", "algo", "env_steps", "train_seconds", "compile_seconds")
+    whole = {
+        **{name: results[0][name] for name in same},
+        "wall_seconds": results[-1]["wall_seconds"],
+        "env_steps_per_second": round(sum(result["env_steps_per_second"] for result in results), 1),
+        "seeds": [result["seed"] for result in results],
+        **{name: {"mean": means[name], "values": values[name]} for name in COLUMNS},
+    }
+    write_text(config.folder / "result.json", json.dumps(whole, indent=2) + "\n")
+    return whole
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    return float(np.mean(known)) if known else None
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

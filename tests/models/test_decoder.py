@@ -1,0 +1,233 @@
+"""Decoders against golden files of torch in float64, and that all ways of reading on give the same."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrm
+from jaxrm.models import BlocksConfig, Decoder, DecoderConfig
+from jaxrm.models.alibi import slopes
+from jaxrm.models.head import log_probs
+from jaxrm.models.rope import Rope
+from jaxrm.models.sharding import shardings
+from jaxrm.weights.table import leaves_by_path
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+NAMES = ("llama", "qwen2", "qwen3", "gpt2", "neox", "mpt")
+LLAMA = BlocksConfig(12, 2, 4, 2, 6, 10, rope=Rope(6))
+# What differs between families, and two mixtures that none has.
+BLOCKS = {
+    "rope": LLAMA,
+    "alibi": replace(LLAMA, rope=None, alibi=8.0, qk_norm="width", norm="layer", gated=False),
+    "parallel": replace(LLAMA, rope=Rope(4), parallel=True, qk_norm="head", clip=0.5, scale=0.3),
+}
+
+logits = jax.jit(lambda m, tokens: m.logits(tokens))
+logits_of_embeds = jax.jit(lambda m, embeds: m.logits(embeds=embeds))
+
+
+def golden(name: str, dtype: str) -> Decoder:
+    return jaxrm.load_decoder(GOLDEN / f"decoder-{name}", dtype=dtype).model
+
+
+def expected(name: str):
+    return np.load(GOLDEN / f"decoder-{name}" / "expected.npz")
+
+
+def random(config: DecoderConfig, scale: float = 0.3) -> Decoder:
+    """Weights from numpy: compiling jax's own draws takes longer than the tests."""
+    draw = np.random.default_rng(0).normal
+    return jax.tree.map(lambda x: jnp.asarray(scale * draw(size=x.shape)), Decoder.abstract(config))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float64_equals_torch_to_1e_9(name):
+    with jax.enable_x64(True), expected(name) as want:
+        model = golden(name, "float64")
+        got = logits(model, want["tokens"]), logits_of_embeds(model, want["embeds"])
+        for ours, theirs in zip(got, (want["logits"], want["logits_of_embeds"]), strict=True):
+            assert ours.dtype == np.float64
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_by_one_with_a_cache_equals_torch_to_1e_9(name):
+    """Three tokens at once, then one after the other."""
+
+    @jax.jit
+    def read(model, tokens):
+        x = model.embed(tokens)
+        first, context = model.remember(x[:, :3], slots=9)
+
+        def step(context, one):
+            hidden, context = model.extend(context, one[:, None])
+            return context, hidden[:, 0]
+
+        context, rest = jax.lax.scan(step, context, x[:, 3:].swapaxes(0, 1))
+        return model.logits_of(jnp.concatenate([first, rest.swapaxes(0, 1)], axis=1)), context
+
+    with jax.enable_x64(True), expected(name) as want:
+        got, context = read(golden(name, "float64"), want["tokens"])
+        np.testing.assert_allclose(got, want["logits"], rtol=0, atol=1e-9)
+        assert int(context.length) == 7 and context.mask.sum() == 14 and context.slots == 9
+
+
+@pytest.mark.parametrize("name", ["llama", "mpt"])
+def test_bfloat16_says_much_the_same(name):
+    with expected(name) as want:
+        got = logits(golden(name, "bfloat16"), want["tokens"])
+        assert got.dtype == jnp.float32  # logits are never rounded to bfloat16
+        got, want = (jax.nn.log_softmax(x).ravel() for x in (got, want["logits"]))
+        assert np.corrcoef(got, want)[0, 1] > 0.995
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "least"),
+    [
+        ("llama", {"rope": Rope(4, 100.0)}, 1e-4),
+        ("llama", {"norm_eps": 1e-3}, 1e-5),
+        ("llama", {"activation": "gelu"}, 1e-3),
+        ("neox", {"parallel": False}, 1e-3),
+        ("neox", {"rope": Rope(4)}, 1e-4),
+        ("gpt2", {"activation": "gelu"}, 1e-6),
+        ("mpt", {"alibi": None}, 1e-3),
+        ("mpt", {"activation": "gelu_new"}, 1e-6),
+    ],
+)
+def test_the_golden_files_see_a_wrong_option(name, change, least):
+    with jax.enable_x64(True), expected(name) as want:
+        model = golden(name, "float64")
+        wrong = model.with_config(replace(model.config, blocks=replace(model.config.blocks, **change)))
+        assert abs(logits(wrong, want["tokens"]) - want["logits"]).max() > least
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+@pytest.mark.parametrize("learned", [False, True])
+def test_branches_equal_reading_each_anew(kind, learned):
+    """From one context, as if only its first 2, 4 or 5 tokens stood before."""
+    lengths = (2, 4, 5)
+    with jax.enable_x64(True):
+        model = random(DecoderConfig(BLOCKS[kind], 20, 16, learned_positions=learned)).with_dtype("float64")
+        tokens = np.random.default_rng(1).integers(0, 20, (2, 8))
+
+        @jax.jit
+        def both(model):
+            x = model.embed(tokens)
+            _, context = model.remember(x[:, :5], slots=6)
+            visible = jnp.broadcast_to(jnp.arange(6) < jnp.array(lengths)[:, None], (2, 3, 6))
+            tails = jnp.broadcast_to(x[:, None, 5:], (2, 3, *x[:, 5:].shape[1:]))
+            branched = model.branch(context, tails, visible=visible)
+            anew = [model.read(jnp.concatenate([x[:, :n], x[:, 5:]], axis=1))[:, n:] for n in lengths]
+            return branched, jnp.stack(anew, axis=1)
+
+        np.testing.assert_allclose(*both(model), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_padding_and_company_change_nothing(kind):
+    """Padding in front, behind and in between, in rows of one batch."""
+    with jax.enable_x64(True):
+        model = random(DecoderConfig(BLOCKS[kind], 20, 16, learned_positions=True)).with_dtype("float64")
+        tokens = np.random.default_rng(1).integers(0, 20, (3, 7))
+        mask = np.array([[1, 1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1, 1], [1, 0, 1, 0, 1, 1, 0]], bool)
+        padded = jax.jit(lambda m, x, mask: m.logits(x, mask=mask))(model, tokens, mask)
+        assert np.isfinite(padded).all()
+        alone = [logits(model, row[keep][None])[0] for row, keep in zip(tokens, mask, strict=True)]
+        for got, keep, want in zip(padded, mask, alone, strict=True):
+            np.testing.assert_allclose(got[keep], want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_nothing_sees_what_comes_later(kind):
+    model = random(DecoderConfig(BLOCKS[kind], 20, 16))
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(1, 6, 12)), jnp.float32)
+    gradient = jax.jit(jax.grad(lambda x: model.read(x)[0, 2].sum()))(x)[0]
+    assert (gradient[3:] == 0).all() and (gradient[:3] != 0).any(axis=-1).all()
+
+
+def test_log_probs_in_parts_equal_a_softmax_and_so_does_their_gradient():
+    random = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        table, hidden = jnp.asarray(random.normal(size=(30, 5))), jnp.asarray(random.normal(size=(3, 7, 5)))
+        targets = random.integers(0, 30, (3, 7))
+
+        def whole(table, hidden):
+            found = jax.nn.log_softmax(hidden @ table.T)
+            return jnp.take_along_axis(found, targets[..., None], axis=-1)[..., 0]
+
+        for at_once in (30, 120, 10**6):  # one position, four, all
+            parts = partial(log_probs, targets=targets, at_once=at_once)
+            np.testing.assert_allclose(parts(table, hidden), whole(table, hidden), rtol=0, atol=1e-12)
+            got, want = (jax.grad(lambda h, f=f: f(table, h).sum())(hidden) for f in (parts, whole))
+            np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
+
+
+def test_llama3_frequencies_follow_the_published_rule():
+    """Kept below 8192 / 4 tokens a wave, divided by 32 above 8192, blended in between."""
+    plain, stretched = Rope(64, 5e5), Rope(64, 5e5, "llama3", 32.0, 1.0, 4.0, 8192)
+    waves = 2 * np.pi / plain.frequencies()
+    ratio = stretched.frequencies() / plain.frequencies()
+    np.testing.assert_allclose(ratio[waves < 2048], 1)
+    np.testing.assert_allclose(ratio[waves > 8192], 1 / 32)
+    middle = (waves >= 2048) & (waves <= 8192)
+    smooth = (8192 / waves[middle] - 1) / 3
+    np.testing.assert_allclose(ratio[middle], (1 - smooth) / 32 + smooth)
+    assert middle.any()
+
+
+def test_alibis_slopes():
+    np.testing.assert_allclose(slopes(8), 2.0 ** -np.arange(1, 9))
+    np.testing.assert_allclose(slopes(3), [2.0**-4, 2.0**-8, 2.0**-2])  # of four, every second first
+
+
+@pytest.mark.parametrize("how", ["xla"])
+def test_other_attentions_give_the_same(how):
+    for kind in ("rope", "alibi"):
+        model = random(DecoderConfig(BLOCKS[kind], 20, 16))
+        model = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), model)
+        tokens = np.random.default_rng(1).integers(0, 20, (2, 8))
+        other = model.with_config(model.config.with_attention(how))
+        np.testing.assert_allclose(logits(other, tokens), logits(model, tokens), atol=2e-5)
+
+
+def test_heads_are_spread_with_the_queries_that_ask_them():
+    model = Decoder.abstract(DecoderConfig(LLAMA, 20, 16, tied=False))
+    placed = leaves_by_path(shardings(model, jax.sharding.AbstractMesh((2,), ("model",))))
+    assert {path: tuple(leaf.spec) for path, leaf in placed.items() if "model" in leaf.spec} == {
+        "embedding": ("model", None),
+        "unembedding": ("model", None),
+        "stack.blocks.attention.qkv_heads.kernel": (None, None, "model", None, None),
+        "stack.blocks.attention.out.kernel": (None, "model", None),
+        "stack.blocks.mlp.up.kernel": (None, None, None, "model"),
+        "stack.blocks.mlp.down.kernel": (None, "model", None),
+    }
+
+
+def test_wrong_inputs_say_what_is_wanted():
+    model = Decoder.abstract(DecoderConfig(LLAMA, 20, 16))
+    with pytest.raises(ValueError, match="17 tokens and vectors do not fit into the decoder's context of 16"):
+        jax.eval_shape(lambda: model.logits(jnp.zeros((1, 17), int)))
+    with pytest.raises(ValueError, match="takes vectors of 12 numbers, got 11"):
+        jax.eval_shape(lambda: model.logits(embeds=jnp.zeros((1, 3, 11))))
+    with pytest.raises(ValueError, match="either tokens or embeds"):
+        model.logits()
+    with pytest.raises(ValueError, match="3 vectors do not fit into a context of 2 slots"):
+        model.extend(model.empty(1, 2), jnp.zeros((1, 3, 12)))
+    with pytest.raises(ValueError, match="4 heads cannot share 3"):
+        replace(LLAMA, kv_heads=3)
+    with pytest.raises(ValueError, match="cannot turn 8 of them"):
+        replace(LLAMA, rope=Rope(8))
+
+
+def test_an_empty_context_is_one_that_has_read_nothing():
+    with jax.enable_x64(True):
+        model = random(DecoderConfig(LLAMA, 20, 16)).with_dtype("float64")
+        x = model.embed(np.random.default_rng(1).integers(0, 20, (2, 4)))
+        got, context = jax.jit(lambda m, x: m.extend(m.empty(2, 6), x))(model, x)
+        np.testing.assert_allclose(got, jax.jit(lambda m, x: m.read(x))(model, x), rtol=0, atol=1e-12)
+        assert context.mask.tolist() == [[True] * 4 + [False] * 2] * 2

@@ -2,6 +2,7 @@
 
 from jaxrm import metrics
 from jaxrm.rewards.clip import ClipReward
+from jaxrm.rewards.likelihood_reward import LikelihoodReward
 from jaxrm.weights import load_clip, load_decoder, load_tower, save
 
-__all__ = ["ClipReward", "load_clip", "load_decoder", "load_tower", "metrics", "save"]
+__all__ = ["ClipReward", "LikelihoodReward", "load_clip", "load_decoder", "load_tower", "metrics", "save"]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from jaxrm.models.layers import linear
+from jaxrm.models.layers import check_sizes, linear
 from jaxrm.models.network import Network
 from jaxrm.models.resnet import ResNet, ResNetConfig
 from jaxrm.models.text import TextConfig, TextTower
@@ -40,6 +40,7 @@ class ClipConfig:
     text_bias: bool = False
 
     def __post_init__(self) -> None:
+        check_sizes(projection=self.projection)
         if not self.project_image and self.vision.width != self.projection:
             raise ValueError(f"vision gives {self.vision.width} numbers, text {self.projection}")
 

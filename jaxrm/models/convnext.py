@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxrm.models.conv import conv
-from jaxrm.models.layers import PatchEmbedding, activate, check_activation, layer_norm, linear
+from jaxrm.models.layers import PatchEmbedding, activate, check_activation, check_sizes, layer_norm, linear
 from jaxrm.models.network import Network
 
 NORM_EPS = 1e-6  # of all norms but the last
@@ -41,8 +41,11 @@ class ConvNextConfig:
 
     def __post_init__(self) -> None:
         check_activation(self.activation)
-        if len(self.widths) != len(self.layers) or not self.layers or min(self.layers) < 1:
+        if len(self.widths) != len(self.layers) or not self.layers:
             raise ValueError(f"widths {self.widths} and layers {self.layers} do not match")
+        check_sizes(patch_size=self.patch_size, image_size=self.image_size)
+        for width, layers in zip(self.widths, self.layers, strict=True):
+            check_sizes(width=width, layers=layers)
 
     @property
     def width(self) -> int:

@@ -38,8 +38,15 @@ ACTIVATIONS: Mapping[str, Activation] = {
 
 def check_activation(name: str) -> None:
     """Raise a ValueError that lists what is known."""
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ValueError(f"unknown activation {name!r}; known: {', '.join(sorted(ACTIVATIONS))}")
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raise a ValueError that names the first size that is no whole number of at least 1."""
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(f"{name} is {size!r}, wanted a whole number of at least 1")
 
 
 def activate(name: str, x: Float[Array, "..."]) -> Float[Array, "..."]:

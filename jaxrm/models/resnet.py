@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxrm.models.conv import ConvNorm, mean_pool
+from jaxrm.models.layers import check_sizes
 from jaxrm.models.network import Network
 from jaxrm.models.pool import MeanPool
 
@@ -38,6 +39,8 @@ class ResNetConfig:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
+        sizes = {"channels": self.channels, "width": self.width, "head_width": self.head_width}
+        check_sizes(image_size=self.image_size, **sizes)
         if self.image_size % STRIDE:
             raise ValueError(f"image_size {self.image_size} is not a multiple of {STRIDE}")
         if len(self.layers) != 4 or min(self.layers) < 1:

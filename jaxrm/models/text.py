@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from jaxrm.models.layers import check_sizes
 from jaxrm.models.network import Network
 from jaxrm.models.transformer import Transformer, TransformerConfig
 
@@ -29,6 +30,11 @@ class TextConfig:
     context: int = 77
     eos_token_id: int = 49407
     pool: Literal["end", "last"] = "end"
+
+    def __post_init__(self) -> None:
+        check_sizes(vocabulary=self.vocabulary, context=self.context)
+        if not isinstance(self.eos_token_id, int):
+            raise ValueError(f"eos_token_id is {self.eos_token_id!r}, wanted one whole number")
 
     @property
     def dtype(self) -> str:

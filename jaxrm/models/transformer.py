@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxrm.models.attention import attend, check_attention, split_heads
-from jaxrm.models.layers import activate, check_activation, layer_norm, linear
+from jaxrm.models.layers import activate, check_activation, check_sizes, layer_norm, linear
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class TransformerConfig:
     attention: str = "einsum"
 
     def __post_init__(self) -> None:
+        check_sizes(width=self.width, layers=self.layers, heads=self.heads, mlp_width=self.mlp_width)
         check_activation(self.activation)
         check_attention(self.attention, self.dtype)
         if self.width % self.heads:

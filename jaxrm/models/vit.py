@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxrm.models.layers import PatchEmbedding
+from jaxrm.models.layers import PatchEmbedding, check_sizes
 from jaxrm.models.network import Network
 from jaxrm.models.pool import QueryPool
 from jaxrm.models.positions import resample
@@ -43,6 +43,7 @@ class VisionConfig:
     other_sizes: Literal["bicubic", "bicubic-antialias"] | None = None
 
     def __post_init__(self) -> None:
+        check_sizes(image_size=self.image_size, patch_size=self.patch_size)
         if self.patch_size > self.image_size:
             raise ValueError(f"patch_size {self.patch_size} is larger than image_size {self.image_size}")
 

@@ -15,12 +15,15 @@ from jaxrm.weights.family import OPEN_CLIP, Family, family_of, read_family, requ
 from jaxrm.weights.preprocess import (
     ImageSettings,
     ResizeMode,
+    check_mode,
     default_settings,
     parse_settings,
     warn_about_defaults,
 )
 from jaxrm.weights.processor import PREPROCESSOR, Processor
 from jaxrm.weights.table import leaves_by_path, to_tensors, to_tree
+
+DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,12 @@ class Options:
     param_dtype: str | None = None
     resize: ResizeMode = "pil"
     attention: str = "einsum"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES or self.param_dtype not in (None, *DTYPES):
+            wrong = self.param_dtype if self.dtype in DTYPES else self.dtype
+            raise ValueError(f"unknown dtype {wrong!r}; known: {', '.join(DTYPES)}")
+        check_mode(self.resize)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +75,9 @@ def read(
     directory = files.find(name)
     family, given = read_family(directory)
     require(family, directory, loader)
-    config = family.parse_config(given, options.dtype).with_attention(options.attention)
+    with files.naming(directory / family.config_file):
+        config = family.parse_config(given, options.dtype)
+    config = config.with_attention(options.attention)
     weights, others = family.sort(files.read_tensors(directory, (family.weights_file,)))
     model = to_tree(family.table(config), family.network.abstract(config), weights)
     if options.param_dtype is not None:
@@ -83,9 +94,11 @@ def _read_images(
         isinstance(vision, VisionConfig) and vision.other_sizes is not None
     )
     if family is OPEN_CLIP:
-        return clip_open.parse_images(given, size, mode)
-    if (directory / PREPROCESSOR).is_file():
-        return parse_settings(files.read_json(directory / PREPROCESSOR), size, mode, any_size=any_size)
+        with files.naming(directory / family.config_file):
+            return clip_open.parse_images(given, size, mode)
+    if (path := directory / PREPROCESSOR).is_file():
+        with files.naming(path):
+            return parse_settings(files.read_json(path), size, mode, any_size=any_size)
     warn_about_defaults(directory, size, family.name)
     return default_settings(size, mode, family.mean, family.std)
 

@@ -3,7 +3,8 @@
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,18 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{path} holds a {type(value).__name__}, wanted an object")
     return value
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Whatever goes wrong over the fields of a JSON file becomes a ValueError that names the file."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if str(path) in str(error):
+            raise
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"{path} has fields that cannot be used: {kind}{error}") from error
 
 
 def read_config(directory: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxrm.models.layers import check_sizes
 from jaxrm.types import Frames
 from jaxrm.weights.fields import present
 from jaxrm.weights.resize import FILTERS, pil_resize, torch_bicubic
@@ -52,13 +53,32 @@ class ImageSettings:
     scale: float = 1 / 255
 
     def __post_init__(self) -> None:
-        if self.mode not in ("pil", "vlmrm"):
-            raise ValueError(f"unknown resize mode {self.mode!r}; known: pil, vlmrm")
+        check_mode(self.mode)
+        edges = self.resize_to if isinstance(self.resize_to, tuple) else (self.resize_to,)
+        for edge in (self.size, *(edge for edge in edges if edge is not None)):
+            check_sizes(size=edge)
+        check_numbers("image_mean", self.mean, 3)
+        check_numbers("image_std", self.std, 3, nonzero=True)
+        check_numbers("rescale_factor", (self.scale,), 1, nonzero=True)
 
     @property
     def keeps_own_size(self) -> bool:
         """Whether a frame of the model's size reaches it as it is."""
         return self.mode == "vlmrm" or self.resize_to in (None, self.size, (self.size, self.size))
+
+
+def check_mode(mode: str) -> None:
+    """Raise a ValueError that lists the ways to resize."""
+    if mode not in ("pil", "vlmrm"):
+        raise ValueError(f"unknown resize mode {mode!r}; known: pil, vlmrm")
+
+
+def check_numbers(name: str, values: Any, count: int, *, nonzero: bool = False) -> None:
+    """Raise a ValueError unless these are so many finite numbers."""
+    numbers = isinstance(values, tuple) and all(isinstance(x, int | float) for x in values)
+    if not numbers or len(values) != count or not np.isfinite(values).all() or (nonzero and 0 in values):
+        kind = "nonzero " if nonzero else ""
+        raise ValueError(f"{name} is {values!r}, wanted finite {kind}numbers: {count} of them")
 
 
 def default_settings(

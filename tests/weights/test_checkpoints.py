@@ -246,6 +246,45 @@ def test_a_config_that_is_no_json_is_named(copy):
         jaxrm.load_clip(copy)
 
 
+@pytest.mark.parametrize(
+    ("name", "part", "field", "value", "message"),
+    [
+        ("config.json", "vision_config", "num_attention_heads", 0, "heads is 0, wanted a whole number"),
+        ("config.json", "vision_config", "hidden_size", "a", "width is 'a', wanted a whole number"),
+        ("config.json", "vision_config", "patch_size", 0, "patch_size is 0, wanted"),
+        ("config.json", "vision_config", "image_size", {"a": 1}, "TypeError: unhashable"),
+        ("config.json", "text_config", "num_hidden_layers", 2.5, "layers is 2.5, wanted"),
+        ("config.json", "text_config", "hidden_act", [], r"unknown activation \[\]"),
+        ("config.json", "text_config", "eos_token_id", [1, 2], "eos_token_id is .*one whole number"),
+        ("preprocessor_config.json", None, "size", "big", "dictionary update"),
+        ("preprocessor_config.json", "size", "shortest_edge", 0, "size is 0, wanted"),
+        ("preprocessor_config.json", None, "resample", [3], "TypeError: unhashable"),
+        ("preprocessor_config.json", None, "image_mean", [0.5], "image_mean is .* 3 of them"),
+        ("preprocessor_config.json", None, "image_std", [0, 1, 1], "image_std is .*nonzero"),
+        ("preprocessor_config.json", None, "rescale_factor", "x", "rescale_factor is"),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_named_with_its_file(name, part, field, value, message, copy):
+    given = files.read_json(copy / name)
+    (given if part is None else given[part])[field] = value
+    files.write_json(copy / name, given)
+    with pytest.raises(ValueError, match=f"{name} has fields that cannot be used: .*{message}"):
+        jaxrm.load_clip(copy)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"dtype": "int8"}, "unknown dtype 'int8'; known: float32"),
+        ({"param_dtype": "bf16"}, "unknown dtype 'bf16'; known: float32"),
+        ({"resize": "nearest"}, "^unknown resize mode 'nearest'; known: pil"),
+    ],
+)
+def test_an_option_that_we_do_not_have_is_refused(option, message):
+    with pytest.raises(ValueError, match=message):
+        jaxrm.load_clip(WHOLE, **option)
+
+
 def test_omitted_fields_take_transformers_defaults():
     config = clip_hf.parse_config({"vision_config": {"patch_size": [14, 14]}, "text_config": None})
     assert (config.projection, config.logit_scale) == (512, 2.6592)

@@ -24,9 +24,10 @@ EPISODE_LENGTH = 200  # steps
 RAIL = 2.4  # m: half of the rail; beyond it Gymnasium's task has failed
 UPRIGHT = 12 * jnp.pi / 180  # rad, Gymnasium's limit: within it the pole counts as upright
 START_NOISE = 0.05  # m, rad and per second, uniform
-# Limits of what is observed: m, m/s, rad, rad/s. A cart that is lost may be tens of metres away; it would
-# stretch the scale on which learners normalise what they see, until upright looks like leaning.
-SEEN = jnp.array([4.8, 5.0, jnp.pi, 10.0])
+# Limits of what is observed: m, m/s, rad, rad/s; Gymnasium's for place and angle. Without early ends most of
+# what a beginner sees is lost poles and carts; they would stretch the scale on which learners normalise, until
+# the few degrees that matter drown, and a policy learns to let the pole go round instead.
+SEEN = jnp.array([4.8, 5.0, 24 * jnp.pi / 180, 5.0])
 
 TOTAL_MASS = CART_MASS + POLE_MASS
 POLE_MOMENT = POLE_MASS * HALF_POLE  # kg m
@@ -76,7 +77,7 @@ class CartPole(ClassicControl):
 
     The action is the force over 10 N; in the discrete task, Gymnasium's own, only its sign counts: 10 N to
     the right from 0 on, 10 N to the left below. The observation is Gymnasium's, the cart's position and speed
-    and the pole's angle and angular speed, with limits: the angle is wrapped, the rest cut off at `SEEN`.
+    and the pole's angle and angular speed, the angle wrapped and all cut off at `SEEN`.
     """
 
     goal = "pole vertically upright on top of the cart"

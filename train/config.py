@@ -60,7 +60,7 @@ class PolicyConfig:
     seeds: int = 1
     """How many seeds to train in one program: --seed, --seed + 1, ..."""
     out: Path | None = None
-    """The run's folder; by default runs/TASK-seedS, or runs/TASK-sac-seedS. Of several seeds: one in it for each."""
+    """The run's folder; by default runs/TASK-seedS (TASK-sac-seedS). With several seeds, one in it each."""
     resume: bool = False
     """Go on with the run in `out`."""
 

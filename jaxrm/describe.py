@@ -4,6 +4,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,8 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from jaxrm.flops import count_flops
-from jaxrm.models import Clip
-from jaxrm.weights import ImageSettings, files, load_clip, load_tower
+from jaxrm.models import Clip, Decoder
+from jaxrm.weights import ImageSettings, files, load_clip, load_decoder, load_tower
 from jaxrm.weights.family import Family, read_family
 
 _SHOWN_CAPTIONS = 3
@@ -41,6 +42,8 @@ def describe(name: str | os.PathLike) -> list[tuple[str, str]]:
     """
     directory = files.find(name)
     family, given = read_family(directory)
+    if family.network is Decoder:
+        return _decoder_rows(directory, family, given)
     checkpoint = load_clip(directory) if family.network is Clip else load_tower(directory)
     model, processor = checkpoint.model, checkpoint.processor
     encode = model.encode_pixels if family.network is Clip else model
@@ -58,6 +61,31 @@ def describe(name: str | os.PathLike) -> list[tuple[str, str]]:
         ("preprocessing", _preprocessing(processor.images)),
         *_word_rows(processor),
     ]
+
+
+def _decoder_rows(directory: Path, family: Family, given: dict[str, Any]) -> list[tuple[str, str]]:
+    checkpoint = load_decoder(directory)
+    model, config = checkpoint.model, checkpoint.model.config
+    tokens = jax.ShapeDtypeStruct((1, config.context), jnp.int32)
+    flops = count_flops(model.logits, tokens) / config.context
+    return [
+        ("directory", str(directory)),
+        ("family", _family(family, given)),
+        ("text", f"{config.vocabulary:,} token ids, context of {config.context:,} tokens"),
+        *_config_rows(config),
+        *_parameter_rows(model),
+        ("FLOPs a token", f"{_amount(flops)} in a full context, logits included"),
+        *_tokenizer_rows(checkpoint.processor),
+    ]
+
+
+def _tokenizer_rows(processor: Any) -> Iterator[tuple[str, str]]:
+    try:
+        tokenizer = processor.tokenizer
+    except FileNotFoundError:
+        yield "tokeniser", "none: it reads token ids only"
+        return
+    yield "tokeniser", f"{type(tokenizer.model).__name__}, {tokenizer.get_vocab_size():,} entries"
 
 
 def _family(family: Family, given: dict[str, Any]) -> str:

@@ -13,7 +13,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxrm.models.blocks import BlocksConfig
-from jaxrm.models.causal import CausalBlocks, KeyValue
+from jaxrm.models.causal import CausalBlocks
+from jaxrm.models.causal_attention import KeyValue
 from jaxrm.models.context import Context, Sight
 from jaxrm.models.head import all_logits, log_probs
 from jaxrm.models.reader import Reader

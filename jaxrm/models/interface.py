@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxrm.models.blocks import BlocksConfig
-from jaxrm.models.causal import CausalBlocks, KeyValue
+from jaxrm.models.causal import CausalBlocks
+from jaxrm.models.causal_attention import KeyValue
 from jaxrm.models.context import Context, Sight
 from jaxrm.models.layers import linear, norm_dtype
 from jaxrm.models.reader import Reader

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxrm.models.blocks import BlocksConfig
-from jaxrm.models.causal import KeyValue
+from jaxrm.models.causal_attention import KeyValue
 from jaxrm.models.context import Context, Sight, look
 from jaxrm.models.network import Network
 

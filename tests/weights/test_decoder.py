@@ -1,0 +1,425 @@
+"""Decoders' directories there and back, their tokenisers, likelihoods of spans, and each fault named."""
+
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import jaxrm
+from jaxrm.describe import describe
+from jaxrm.models import Decoder
+from jaxrm.weights import WeightsError, decoder_gpt2, decoder_llama, decoder_mpt, decoder_neox, files
+from jaxrm.weights.decoder_fields import parse_rope
+from jaxrm.weights.family import read_family
+from jaxrm.weights.table import names_and_shapes, to_tensors
+from tests.weights import mpt_reference
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+NAMES = ("llama", "qwen2", "qwen3", "gpt2", "neox", "mpt")
+LLAMA = GOLDEN / "decoder-llama"
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the golden Llama, to be spoiled."""
+    return Path(shutil.copytree(LLAMA, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return jaxrm.load_decoder(LLAMA)
+
+
+def edit(directory: Path, **changes) -> None:
+    """Change model.safetensors: a tensor by name, or None to drop it."""
+    tensors = load_file(directory / files.SINGLE) | {k.replace("__", "."): v for k, v in changes.items()}
+    save_file(
+        {name: tensor for name, tensor in tensors.items() if tensor is not None}, directory / files.SINGLE
+    )
+
+
+def edit_config(directory: Path, **changes) -> None:
+    files.write_json(directory / "config.json", files.read_config(directory) | changes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_there_and_back_gives_the_same_bits(name, tmp_path):
+    directory = GOLDEN / f"decoder-{name}"
+    family, _ = read_family(directory)
+    given = {family.rename(key): tensor for key, tensor in files.read_tensors(directory).items()}
+    first = jaxrm.load_decoder(directory)
+    jaxrm.save(first, tmp_path / "saved")
+    second = jaxrm.load_decoder(tmp_path / "saved")
+    assert first.model.config == second.model.config
+    assert jax.tree.structure(first.model) == jax.tree.structure(second.model)
+    back = to_tensors(family.table(first.model.config), first.model)
+    for tensors in (back, files.read_tensors(tmp_path / "saved")):
+        assert tensors.keys() == given.keys()
+        for key, tensor in given.items():
+            assert tensors[key].shape == tensor.shape and tensors[key].tobytes() == tensor.tobytes(), key
+    tokenizer = directory / "tokenizer.json"
+    if tokenizer.is_file():
+        assert (tmp_path / "saved" / "tokenizer.json").read_bytes() == tokenizer.read_bytes()
+
+
+def test_a_missing_an_unknown_and_a_misshapen_tensor_are_all_named(copy):
+    changes = {"model.norm.weight": None, "model.extra": np.zeros(3, np.float32)}
+    changes["model.layers.1.self_attn.k_proj.weight"] = np.zeros((7, 8), np.float32)
+    edit(copy, **changes)
+    with pytest.raises(WeightsError) as error:
+        jaxrm.load_decoder(copy)
+    message = str(error.value)
+    assert "missing: model.norm.weight [8]" in message
+    assert "unknown: model.extra [3]" in message
+    assert "misshapen: model.layers.1.self_attn.k_proj.weight is [7, 8], wanted [8, 8]" in message
+
+
+def test_a_tied_head_may_be_repeated_but_not_differ(copy):
+    embedding = load_file(copy / files.SINGLE)["model.embed_tokens.weight"]
+    edit(copy, **{"lm_head.weight": embedding})
+    assert jaxrm.load_decoder(copy).model.unembedding is None
+    edit(copy, **{"lm_head.weight": embedding + 1})
+    with pytest.raises(WeightsError, match=r"tie_word_embeddings is true, but lm_head\.weight is not"):
+        jaxrm.load_decoder(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("gpt2", "transformer.", ""),  # as OpenAI's repositories have it
+        ("neox", "embed_out.", "lm_head."),
+    ],
+)
+def test_other_names_of_the_same_tensors_are_read(name, old, new, tmp_path):
+    directory = Path(shutil.copytree(GOLDEN / f"decoder-{name}", tmp_path / "copy"))
+    tensors = load_file(directory / files.SINGLE)
+    renamed = {key.replace(old, new): tensor for key, tensor in tensors.items()}
+    renamed |= {"h.0.attn.bias": np.ones((1, 1, 16, 16), np.float32)} if name == "gpt2" else {}
+    save_file(renamed, directory / files.SINGLE)
+    for a, b in zip(
+        jax.tree.leaves(jaxrm.load_decoder(directory).model),
+        jax.tree.leaves(jaxrm.load_decoder(GOLDEN / f"decoder-{name}").model),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_mpts_qk_norm_equals_a_float64_reference(tmp_path):
+    """In the format and under the names of the published 1B; transformers passes the option over."""
+    config = {"model_type": "mosaic_gpt", "d_model": 12, "n_heads": 3, "n_layers": 2, "vocab_size": 20}
+    config |= {"alibi": True, "attn_qk_ln": True, "alibi_bias_max": 8, "max_seq_len": 16, "mlp_ratio": 4}
+    config |= {"no_bias": True, "low_precision_layernorm": True, "attn_clip_qkv": 1.5}
+    files.write_json(tmp_path / "config.json", config)
+    tensors = mpt_reference.random_tensors(20, 12, 2)
+    save_file(tensors, tmp_path / files.SINGLE)
+    tokens = np.random.default_rng(1).integers(0, 20, (2, 9))
+    with jax.enable_x64(True):
+        got = jaxrm.load_decoder(tmp_path, dtype="float64").logits(tokens)
+        for row in range(2):
+            want = mpt_reference.logits(tensors, tokens[row], heads=3, clip=1.5)
+            np.testing.assert_allclose(got[row], want, rtol=0, atol=1e-9)
+        without = mpt_reference.logits(tensors, tokens[0], heads=3, clip=1.5, qk_ln=False)
+        assert abs(got[0] - without).max() > 1e-2
+    jaxrm.save(jaxrm.load_decoder(tmp_path), tmp_path / "saved")
+    again = files.read_tensors(tmp_path / "saved")
+    assert again.keys() == tensors.keys()
+    assert all(again[name].tobytes() == tensors[name].tobytes() for name in tensors)
+
+
+# config.json as published, without what has no influence; numbers of tensors and parameters as published.
+PUBLISHED = {
+    "mpt-1b-redpajama-200b": (
+        decoder_mpt,
+        {
+            "model_type": "mosaic_gpt",
+            "d_model": 2048,
+            "n_heads": 16,
+            "n_layers": 24,
+            "vocab_size": 50432,
+            "max_seq_len": 2048,
+            "mlp_ratio": 4,
+            "alibi": True,
+            "attn_qk_ln": True,
+            "no_bias": True,
+        },
+        1_311_420_416,
+        {
+            "transformer.wte.weight": (50432, 2048),
+            "transformer.blocks.23.ln_1.weight": (2048,),
+            "transformer.blocks.23.ln_2.weight": (2048,),
+            "transformer.blocks.23.attn.Wqkv.weight": (6144, 2048),
+            "transformer.blocks.23.attn.q_ln.weight": (2048,),
+            "transformer.blocks.23.attn.k_ln.weight": (2048,),
+            "transformer.blocks.23.attn.out_proj.weight": (2048, 2048),
+            "transformer.blocks.23.mlp.mlp_up.weight": (8192, 2048),
+            "transformer.blocks.23.mlp.mlp_down.weight": (2048, 8192),
+            "transformer.ln_f.weight": (2048,),
+        },
+    ),
+    "Llama-3.2-1B": (
+        decoder_llama,
+        {
+            "model_type": "llama",
+            "hidden_size": 2048,
+            "intermediate_size": 8192,
+            "num_hidden_layers": 16,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "head_dim": 64,
+            "vocab_size": 128256,
+            "max_position_embeddings": 131072,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 500000.0,
+            "rope_scaling": {
+                "factor": 32.0,
+                "high_freq_factor": 4.0,
+                "low_freq_factor": 1.0,
+                "original_max_position_embeddings": 8192,
+                "rope_type": "llama3",
+            },
+            "tie_word_embeddings": True,
+        },
+        1_235_814_400,
+        {
+            "model.embed_tokens.weight": (128256, 2048),
+            "model.layers.15.input_layernorm.weight": (2048,),
+            "model.layers.15.self_attn.q_proj.weight": (2048, 2048),
+            "model.layers.15.self_attn.k_proj.weight": (512, 2048),
+            "model.layers.15.self_attn.v_proj.weight": (512, 2048),
+            "model.layers.15.self_attn.o_proj.weight": (2048, 2048),
+            "model.layers.15.post_attention_layernorm.weight": (2048,),
+            "model.layers.15.mlp.gate_proj.weight": (8192, 2048),
+            "model.layers.15.mlp.up_proj.weight": (8192, 2048),
+            "model.layers.15.mlp.down_proj.weight": (2048, 8192),
+            "model.norm.weight": (2048,),
+        },
+    ),
+    "Qwen3-0.6B": (
+        decoder_llama,
+        {
+            "model_type": "qwen3",
+            "hidden_size": 1024,
+            "intermediate_size": 3072,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "vocab_size": 151936,
+            "max_position_embeddings": 40960,
+            "rms_norm_eps": 1e-6,
+            "rope_theta": 1000000,
+            "rope_scaling": None,
+            "use_sliding_window": False,
+            "sliding_window": None,
+            "tie_word_embeddings": True,
+        },
+        596_049_920,
+        {
+            "model.embed_tokens.weight": (151936, 1024),
+            "model.layers.27.input_layernorm.weight": (1024,),
+            "model.layers.27.self_attn.q_proj.weight": (2048, 1024),
+            "model.layers.27.self_attn.k_proj.weight": (1024, 1024),
+            "model.layers.27.self_attn.v_proj.weight": (1024, 1024),
+            "model.layers.27.self_attn.o_proj.weight": (1024, 2048),
+            "model.layers.27.self_attn.q_norm.weight": (128,),
+            "model.layers.27.self_attn.k_norm.weight": (128,),
+            "model.layers.27.post_attention_layernorm.weight": (1024,),
+            "model.layers.27.mlp.gate_proj.weight": (3072, 1024),
+            "model.layers.27.mlp.up_proj.weight": (3072, 1024),
+            "model.layers.27.mlp.down_proj.weight": (1024, 3072),
+            "model.norm.weight": (1024,),
+        },
+    ),
+    "SmolLM2-1.7B": (
+        decoder_llama,
+        {
+            "model_type": "llama",
+            "hidden_size": 2048,
+            "intermediate_size": 8192,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 32,
+            "vocab_size": 49152,
+            "max_position_embeddings": 8192,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 130000,
+            "tie_word_embeddings": True,
+        },
+        1_711_376_384,
+        {
+            "model.embed_tokens.weight": (49152, 2048),
+            "model.layers.23.input_layernorm.weight": (2048,),
+            **{f"model.layers.23.self_attn.{p}_proj.weight": (2048, 2048) for p in "qkvo"},
+            "model.layers.23.post_attention_layernorm.weight": (2048,),
+            "model.layers.23.mlp.gate_proj.weight": (8192, 2048),
+            "model.layers.23.mlp.up_proj.weight": (8192, 2048),
+            "model.layers.23.mlp.down_proj.weight": (2048, 8192),
+            "model.norm.weight": (2048,),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_tensor_is_accounted_for(name):
+    module, given, parameters, some = PUBLISHED[name]
+    config = module.parse_config(given)
+    model = Decoder.abstract(config)
+    shapes = names_and_shapes(module.table(config), model)
+    assert {key: shape for key, shape in shapes.items() if key in some} == some
+    last = next(key for key in some if f".{config.blocks.layers - 1}." in key)
+    stem = last[: last.index(f"{config.blocks.layers - 1}.")]
+    per_layer = sum(key.startswith(f"{stem}{config.blocks.layers - 1}.") for key in some)
+    assert len(shapes) == len(some) + (config.blocks.layers - 1) * per_layer
+    assert sum(leaf.size for leaf in jax.tree.leaves(model)) == parameters
+    assert sum(int(np.prod(shape)) for shape in shapes.values()) == parameters
+    tokens = jax.ShapeDtypeStruct((2, 9), np.int32)
+    assert jax.eval_shape(lambda m, x: m.logits(x), model, tokens).shape == (2, 9, config.vocabulary)
+    assert module.parse_config(json.loads(json.dumps(module.format_config(config)))) == config
+
+
+def test_both_spellings_of_rope_are_one():
+    scaling = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    scaling |= {"original_max_position_embeddings": 8192}
+    old = {"rope_theta": 5e5, "rope_scaling": {"rope_type": "llama3"} | scaling}
+    older = {"rope_theta": 5e5, "rope_scaling": {"type": "llama3"} | scaling}
+    new = {"rope_parameters": {"rope_type": "llama3", "rope_theta": 5e5} | scaling}
+    ropes = [parse_rope(fields, 64, 1e4) for fields in (old, older, new)]
+    assert ropes[0] == ropes[1] == ropes[2]
+    assert (ropes[0].kind, ropes[0].theta, ropes[0].factor, ropes[0].original) == ("llama3", 5e5, 8.0, 8192)
+    neox_old = {"rotary_pct": 0.25, "rotary_emb_base": 20000}
+    neox_new = {
+        "rope_parameters": {"rope_type": "default", "rope_theta": 20000, "partial_rotary_factor": 0.25}
+    }
+    assert parse_rope(neox_old, 64, 1e4, 1.0) == parse_rope(neox_new, 64, 1e4, 1.0)
+    assert parse_rope(neox_old, 64, 1e4, 1.0).width == 16
+    assert parse_rope({"rope_scaling": {"type": "linear", "factor": 2}}, 64, 1e4).factor == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "given", "message"),
+    [
+        (decoder_llama, {"rope_scaling": {"rope_type": "yarn", "factor": 2}}, "'yarn' is not supported"),
+        (decoder_llama, {"rope_scaling": {"rope_type": "linear"}}, "needs factor"),
+        (decoder_llama, {"model_type": "qwen2", "use_sliding_window": True}, "use_sliding_window"),
+        (decoder_llama, {"hidden_act": "mish"}, "unknown activation 'mish'"),
+        (decoder_llama, {"num_key_value_heads": 3}, "cannot share"),
+        (decoder_gpt2, {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"),
+        (decoder_mpt, {"no_bias": False}, "no_bias"),
+        (decoder_mpt, {"attn_config": {"alibi": False}}, "alibi"),
+        (decoder_mpt, {"model_type": "mosaic_gpt"}, "alibi"),
+        (decoder_neox, {"hidden_act": "mish"}, "unknown activation 'mish'"),
+    ],
+)
+def test_options_that_we_cannot_build_are_refused(module, given, message):
+    with pytest.raises(ValueError, match=message):
+        module.parse_config(given)
+
+
+def test_the_right_loader_is_named():
+    for load in (jaxrm.load_clip, jaxrm.load_tower):
+        with pytest.raises(ValueError, match=r"a decoder LLM, Llama: load it with `jaxrm.load_decoder`"):
+            load(LLAMA)
+    with pytest.raises(ValueError, match=r"a dual encoder, CLIP: load it with `jaxrm.load_clip`"):
+        jaxrm.load_decoder(GOLDEN / "clip-quick-gelu")
+
+
+PROMPTS, CONTINUATIONS = ["A video of a robot:", "it", ""], [" kneels down", " gets up from kneeling", "True"]
+
+
+def test_likelihood_of_a_span_equals_all_logits(lm):
+    got = lm.log_likelihood(PROMPTS, CONTINUATIONS)
+    assert got.shape == (3,) and got.dtype == np.float32
+    for value, prompt, continuation in zip(got, PROMPTS, CONTINUATIONS, strict=True):
+        head = lm.processor.tokenizer.encode(prompt).ids
+        tail = lm.processor.tokenizer.encode(continuation, add_special_tokens=False).ids
+        assert head[0] == 0 and (prompt or len(head) == 1)  # <s> stands in front
+        row = np.array([[*head, *tail] + [0] * (40 - len(head) - len(tail))])
+        logs = jax.nn.log_softmax(lm.logits(row)[0])
+        want = sum(float(logs[len(head) + k - 1, token]) for k, token in enumerate(tail))
+        np.testing.assert_allclose(value, want, rtol=1e-4)
+    np.testing.assert_allclose(lm.log_likelihood(PROMPTS, CONTINUATIONS, batch=2), got, rtol=1e-5)
+
+
+def test_logits_from_vectors_and_with_padding(lm):
+    tokens = np.array([[3, 5, 7, 9], [4, 6, 0, 0]])
+    mask = np.array([[True] * 4, [True, True, False, False]])
+    got = lm.logits(tokens, mask=mask)
+    assert got.shape == (2, 4, 110) and got.dtype == np.float32
+    np.testing.assert_allclose(lm.logits(embeds=lm.model.embed(tokens), mask=mask), got, atol=1e-5)
+    np.testing.assert_allclose(lm.logits(tokens[1:, :2])[0], got[1, :2], atol=1e-4)
+
+
+def test_texts_there_and_back(lm):
+    tokens, mask = lm.processor.tokenize(["it gets up", "raise the left arm"])
+    assert tokens.dtype == np.int32 and tokens.shape == mask.shape and (tokens[:, 0] == 0).all()
+    assert lm.processor.decode(tokens[0][mask[0]]) == "it gets up"
+
+
+@pytest.mark.parametrize(
+    ("prompts", "continuations", "kind", "message"),
+    [
+        (["a"], ["b", "c"], ValueError, "1 prompts and 2 continuations"),
+        ("a", ["b"], TypeError, "list of sentences"),
+        (["a"], [""], ValueError, "has no tokens"),
+        (["a"], [" kneels" * 130], ValueError, "context holds 128"),
+        ([], [], ValueError, "no sentence"),
+    ],
+)
+def test_wrong_texts_are_refused(lm, prompts, continuations, kind, message):
+    with pytest.raises(kind, match=message):
+        lm.log_likelihood(prompts, continuations)
+
+
+def test_wrong_tokens_are_refused(lm):
+    with pytest.raises(ValueError, match="run from 3 to 110, the vocabulary to 109"):
+        lm.logits(np.array([[3, 110]]))
+    with pytest.raises(ValueError, match=r"wanted integers \[b, t\]"):
+        lm.logits(np.array([3, 4]))
+    with pytest.raises(ValueError, match="129 tokens and vectors do not fit"):
+        lm.logits(np.zeros((1, 129), int))
+
+
+def test_a_tokeniser_that_does_not_fit_is_refused(copy):
+    edit(copy, **{"model.embed_tokens.weight": np.zeros((60, 8), np.float32)})
+    edit_config(copy, vocab_size=60)
+    lm = jaxrm.load_decoder(copy)
+    assert lm.logits(np.array([[1, 2]])).shape == (1, 2, 60)
+    with pytest.raises(ValueError, match="ids up to 109, but the decoder's vocabulary ends at 59"):
+        lm.log_likelihood(["a"], [" b"])
+
+
+def test_without_tokeniser_it_still_reads_ids(copy):
+    (copy / "tokenizer.json").unlink()
+    lm = jaxrm.load_decoder(copy)
+    with pytest.raises(FileNotFoundError, match=r"no tokenizer.json, so it reads token ids but no texts"):
+        lm.log_likelihood(["a"], [" b"])
+
+
+def test_an_empty_prompt_needs_a_beginning(copy):
+    tokenizer = json.loads((copy / "tokenizer.json").read_text())
+    tokenizer["post_processor"] = None
+    (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert jaxrm.load_decoder(copy).processor.begin("") == [0]  # the config's bos_token_id
+    edit_config(copy, bos_token_id=None)
+    with pytest.raises(ValueError, match="no beginning-of-sequence token: give a word"):
+        jaxrm.load_decoder(copy).processor.begin("")
+
+
+def test_weights_in_bfloat16():
+    lm = jaxrm.load_decoder(LLAMA, dtype="bfloat16", param_dtype="bfloat16")
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(lm.model)} == {"bfloat16"}
+    assert lm.log_likelihood(["A video"], [" of a robot"]).dtype == np.float32
+
+
+def test_inspect_tells_what_a_decoder_is():
+    told = dict(describe(LLAMA))
+    assert told["family"].startswith("Llama") and "LlamaForCausalLM" in told["family"]
+    assert told["text"] == "110 token ids, context of 128 tokens"
+    assert told["tokeniser"] == "BPE, 110 entries"
+    assert "FLOPs a token" in told
+    assert dict(describe(GOLDEN / "decoder-gpt2"))["tokeniser"].startswith("none")

@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+import tyro
+from jaxtyping import Array, Bool, Float, Int
 from rich.console import Console
 
 import jaxrm
@@ -67,8 +68,18 @@ class ClipConfig:
     text_layers: int = 2
     projection: int = 96
     pool: int = 49_152
-    """States of rolled-out bodies; half of each batch comes from them."""
+    """States pulled towards claims and of bodies under physics, half and half; two thirds of a batch."""
     steps_per_call: int = 50
+
+
+@dataclass(frozen=True)
+class JudgeConfig:
+    """Judge a small CLIP again and renew its card."""
+
+    directory: tyro.conf.Positional[Path] = Path("checkpoints/scene-clip")
+    """Where its weights lie."""
+    seed: int = 1
+    """Of the states and cameras that it is judged on."""
 
 
 class Learner(NamedTuple):
@@ -83,7 +94,9 @@ class Learner(NamedTuple):
 class Corpus(NamedTuple):
     """Claims and wordings; claim i has `tokens[i]`, drawn with replacement to make a rectangle."""
 
-    parts: Int[Array, "claims 2"]
+    parts: Int[Array, "claims 3"]
+    negated: Bool[Array, "claims 3"]
+    chance: Float[Array, "claims"]
     tokens: Int[Array, "claims wordings length"]
 
 
@@ -115,7 +128,7 @@ def main(config: ClipConfig) -> None:
     console.print(
         f"{config.images:,} frames of {config.size} px on {jax.default_backend()}; rolling out bodies ..."
     )
-    pool = jax.block_until_ready(_pool(env, key_pool, config.pool))
+    pool = jax.block_until_ready(scenes.state_pool(env, key_pool, config.pool))
     scale = _measure_scale(env, pool[:4096])
     learner, optimizer = _learner(config, model, len(scale[0]))
     console.print(f"{len(pool):,} states after {time.time() - start:.0f} s; compiling ...")
@@ -131,11 +144,28 @@ def main(config: ClipConfig) -> None:
         line = f"{seen:>9,} frames  captions {caption_loss:.4f}  measures {measure_loss:.4f}"
         console.print(f"{line}  {time.time() - start:5.0f} s", highlight=False)
 
-    processor = Processor(default_settings(config.size), texts, TrainingWords.of(everything))
+    processor = Processor(default_settings(config.size), texts, _known(claims, everything))
     clip = ClipCheckpoint(learner.average["clip"], processor)
     jaxrm.save(clip, config.out)
-    clip_report.write(clip, env, config, key_judge, time.time() - start)
-    console.print(f"wrote {config.out}")
+    clip_report.write_training(config, time.time() - start)
+    console.print(f"wrote {config.out}; judging ...")
+    clip_report.write(clip, env, config.out, key_judge)
+
+
+def judge(config: JudgeConfig) -> None:
+    """Renews the card of a checkpoint: after a change of the scene, the predicates or the figures.
+
+    Raises:
+      FileNotFoundError: `directory` has no weights, or does not tell how they were made.
+    """
+    if not (config.directory / clip_report.TRAINING).is_file():
+        raise FileNotFoundError(f"{config.directory / clip_report.TRAINING} is missing: was it trained here?")
+    clip_report.write(
+        jaxrm.load_clip(str(config.directory)),
+        tasks.factory("kneeling")(),
+        config.directory,
+        jax.random.key(config.seed),
+    )
 
 
 def _model_config(config: ClipConfig, vocabulary: int) -> ModelConfig:
@@ -148,18 +178,25 @@ def _model_config(config: ClipConfig, vocabulary: int) -> ModelConfig:
 
 
 def _corpus(
-    claims: captions.Claims, texts: TextProcessor, rng: np.random.Generator, wordings: int = 24
+    claims: captions.Claims, texts: TextProcessor, rng: np.random.Generator, wordings: int = 64
 ) -> Corpus:
-    rows = [[choices[i] for i in rng.integers(len(choices), size=wordings)] for choices in claims.wordings]
+    rows = []
+    for sentences in claims.wordings:
+        known = [sentence for sentence in sentences if not captions.is_held_out(sentence)]
+        rows.append([known[i] for i in rng.integers(len(known), size=wordings)])
     tokens = texts([text for row in rows for text in row]).reshape(len(rows), wordings, -1)
-    return Corpus(jnp.asarray(claims.parts), jnp.asarray(tokens))
+    chance = claims.weight / claims.weight.sum()
+    return Corpus(*(jnp.asarray(x) for x in (claims.parts, claims.negated, chance, tokens)))
 
 
-def _pool(env: Humanoid, key: Array, count: int) -> Float[Array, "n nq"]:
-    worlds, steps, keep_every = 512, 192, 4
-    rolls = max(1, count // (worlds * steps // keep_every))
-    roll = jax.jit(partial(scenes.rollout_states, env, worlds=worlds, steps=steps, keep_every=keep_every))
-    return jnp.concatenate([roll(key) for key in jax.random.split(key, rolls)])
+def _known(claims: captions.Claims, everything: list[str]) -> TrainingWords:
+    """Every word, and the plainest sentence of every claim of one part: what an error can suggest."""
+    single = [
+        sentences[0]
+        for sentences, parts in zip(claims.wordings, claims.parts, strict=True)
+        if (parts[:2] >= 0).sum() <= 1
+    ]
+    return TrainingWords(TrainingWords.of(everything).words, tuple(single))
 
 
 def _measure_scale(env: Humanoid, qpos: Float[Array, "n nq"]) -> tuple[Array, Array]:
@@ -191,14 +228,17 @@ def _run(config: ClipConfig, env: Humanoid, optimizer, scale, settings, learner:
 
     def step(learner: Learner, key: Array):
         key_sample, key_pool, key_draw, key_text, key_wording = jax.random.split(key, 5)
-        half = config.batch // 2
-        sampled = jax.vmap(sampler.sample)(jax.random.split(key_sample, half))
-        rolled = pool[jax.random.randint(key_pool, (config.batch - half,), 0, len(pool))]
-        batch = scenes.draw(env, jnp.concatenate([sampled, rolled]), key_draw, config.size)
-        chosen = jax.random.choice(key_text, len(corpus.parts), (config.texts,), replace=False)
+        third = config.batch // 3
+        sampled = jax.vmap(sampler.sample)(jax.random.split(key_sample, third))
+        pooled = pool[jax.random.randint(key_pool, (config.batch - third,), 0, len(pool))]
+        batch = scenes.draw(env, jnp.concatenate([sampled, pooled]), key_draw, config.size)
+        chosen = jax.random.choice(
+            key_text, len(corpus.parts), (config.texts,), replace=False, p=corpus.chance
+        )
         wording = jax.random.randint(key_wording, (config.texts,), 0, corpus.tokens.shape[1])
-        tokens, parts = corpus.tokens[chosen, wording], corpus.parts[chosen]
-        targets = FLOOR + (1 - 2 * FLOOR) * captions.degrees(batch.misses, parts)
+        tokens = corpus.tokens[chosen, wording]
+        degrees = captions.degrees(batch.misses, corpus.parts[chosen], corpus.negated[chosen])
+        targets = FLOOR + (1 - 2 * FLOOR) * degrees
         measures = (jax.vmap(_flat)(batch.measures) - scale[0]) / scale[1]
         loss = partial(
             _loss, frames=batch.frames, tokens=tokens, targets=targets, measures=measures, settings=settings

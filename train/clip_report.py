@@ -1,9 +1,9 @@
-"""What a small CLIP has learned, judged on scenes that it never saw; and its model card."""
+"""The model card of a small CLIP: how it was made, the look it knows, what it is good for and what not."""
 
 import dataclasses
 import hashlib
+import json
 import os
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +17,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from envs.humanoid.concepts import POSTURES
-from envs.humanoid.criteria import holds
 from envs.humanoid.env import Humanoid
 from envs.humanoid.postures import LEGS, Sampler
-from envs.humanoid.tasks import CAMERA, TASKS
-from jaxrm.metrics import roc_auc, spearman
+from envs.humanoid.tasks import CAMERA
 from jaxrm.render import render
 from jaxrm.weights.clip import ClipCheckpoint
-from train import scenes
+from train import clip_judge
 
-PATHS = {  # leg posture -> the phrase for it
-    "kneeling": "kneeling",
-    "sitting": "sitting on the floor",
-    "right leg up": "standing up on one leg",
-    "squatting": "squatting",
-}
-LOOK = "look.png"
+LOOK, PATHS, TRAINING = "look.png", "paths.png", "training.json"
 GOLDEN = (  # (legs, arms, turn in radians)
     ("standing", "hanging", 0.0),
     ("kneeling", "raised", 0.8),
@@ -50,78 +41,42 @@ the world. It was trained from random weights on frames drawn by this project's 
 `jaxrm.load_clip` and in torch's `CLIPModel`.
 
 - **Command**: `{command}`
-- **Data**: {images:,} frames of {size} px, each drawn once: half postures sampled between named ones, half
-  from a pool of {pool:,} states of bodies under physics. Captions come from measured geometry, each with a
-  graded degree of truth. No file, no photograph, no text of others.
+- **Data**: {images:,} frames of {size} px, each drawn once: a third postures sampled between named ones, two
+  thirds from a pool of {pool:,} states, half of them pulled towards what a caption claims, half of bodies
+  under physics that aim at one posture after another, most with noise in every action. Cameras, light,
+  colours and girth vary. Captions come from measured geometry, each with a graded degree of truth. No file,
+  no photograph, no text of others.
 - **Time**: {minutes:.0f} minutes on {device}.
-- **Look**: `{look}` shows the frames it knows (SHA-256 {digest}...). Another skin, light or
-  lens is another world.
+- **Look**: `{look}` shows the frames it knows (SHA-256 {digest}...). Another skin is another world.
 
 ## Measured quality
 
-Held-out states, half of them under physics, all cameras of training. ROC-AUC of a prompt's cosine against the
-measured predicate (worst {worst:.3f}; nan: no such state among them):
+On {states:,} states of other seeds: a third sampled, a third pulled towards claims, a third under physics;
+all cameras and looks of training. ROC-AUC of a prompt's cosine against the measured predicate.
 
-| prompt | AUC |
-|---|---|
-{rows}
+{figures}
 
-Rank correlation of the cosine with the way along the straight joint-space path from standing, from the tasks'
-own camera (`paths.png`):
+### A way from standing
 
-| prompt | Spearman |
+Rank correlation of the cosine with the way along the straight joint-space path from standing, from the task's
+own camera (`{paths}`).
+
+| sentence | Spearman |
 |---|---|
 {slopes}
 
+### Every prompt
+
+| sentence | AUC |
+|---|---|
+{rows}
+
 ## Limits
 
-It tells postures and arm states of this humanoid apart and ranks what lies between. It knows no negation, no
-left and right beyond "with its left arm raised", no other body, no words outside `training_words.json`, and
-says nothing of penetration or straightness. The cosine is a reward for postures, not a probability.
+It tells postures, arm states and tilts of this humanoid apart and ranks what lies between. It knows no other
+body and no words outside `training_words.json`. Limbs inside each other and bodies off the floor count
+against a posture as far as {size} pixels show them. The cosine is a reward for postures, not a probability.
 """
-
-
-def path_frames(env: Humanoid, size: int, points: int = 25) -> UInt8[Array, "paths points size size 3"]:
-    """Frames on the straight joint-space paths from standing to each of `PATHS`, feet kept on the floor."""
-    sampler = Sampler(env)
-    arms = sampler.arm_joints("hanging")
-    start = sampler.leg_joints("standing") + arms
-    ends = jnp.stack([sampler.leg_joints(name) + arms for name in PATHS])
-    leans = jnp.deg2rad(jnp.array([LEGS[name].lean for name in PATHS]))
-
-    def frame(end: Array, lean: Array, share: Array) -> Array:
-        zero = jnp.zeros(())
-        qpos = sampler.qpos(start + share * (end - start), share * lean, zero, zero, zero)
-        return render(env.scene, env.view(env.pose_at(qpos), CAMERA), height=size, width=size)
-
-    along = jax.vmap(frame, in_axes=(None, None, 0))
-    return jax.jit(jax.vmap(along, in_axes=(0, 0, None)))(ends, leans, jnp.linspace(0, 1, points))
-
-
-def path_scores(clip: ClipCheckpoint, env: Humanoid) -> dict[str, Float[np.ndarray, "points"]]:
-    """Cosine of each path's frames with the sentence for its end."""
-    goals = [f"a humanoid robot {phrase}" for phrase in PATHS.values()]
-    images = clip.embed_images(path_frames(env, clip.processor.images.size))
-    scores = np.asarray(jnp.einsum("gpd,gd->gp", images, clip.embed_texts(goals)))
-    return dict(zip(goals, scores, strict=True))
-
-
-def held_out(clip: ClipCheckpoint, env: Humanoid, key: Array, count: int = 4096) -> dict[str, float]:
-    """ROC-AUC of each task's and posture's prompt against its predicate, half of the states rolled out."""
-    key_sample, key_roll, key_draw = jax.random.split(key, 3)
-    sampled = jax.jit(jax.vmap(Sampler(env).sample))(jax.random.split(key_sample, count // 2))
-    roll = jax.jit(lambda key: scenes.rollout_states(env, key, count // 2 // 8, 160, 20))
-    qpos = jnp.concatenate([sampled, roll(key_roll)])
-    size = clip.processor.images.size
-    batch = jax.jit(lambda qpos, key: scenes.draw(env, qpos, key, size))(qpos, key_draw)
-    images = np.asarray(clip.embed_images(batch.frames))
-    bounds = {task.goal: task.bounds for task in TASKS.values()}
-    bounds |= {f"a humanoid robot {concept.phrases[0]}": concept.bounds for concept in POSTURES.values()}
-    result = {}
-    for goal, wanted in bounds.items():
-        labels = np.asarray(jax.vmap(partial(holds, wanted))(batch.measures))
-        result[goal] = roc_auc(images @ np.asarray(clip.embed_texts([goal])[0]), labels)
-    return result
 
 
 def look(env: Humanoid, size: int) -> UInt8[np.ndarray, "size width 3"]:
@@ -143,45 +98,72 @@ def look(env: Humanoid, size: int) -> UInt8[np.ndarray, "size width 3"]:
     return np.concatenate(list(np.asarray(draw(jnp.stack(qpos)))), axis=1)
 
 
-def write(clip: ClipCheckpoint, env: Humanoid, config: Any, key: Array, seconds: float) -> None:
-    """Judges the model; writes its card, the look it knows and a plot of its paths beside the weights."""
-    size = clip.processor.images.size
-    auc, paths = held_out(clip, env, key), path_scores(clip, env)
-    image = look(env, size)
-    iio.imwrite(config.out / LOOK, image)
-    _plot_paths(paths, config.out / "paths.png")
-    rows = "\n".join(f"| {goal} | {value:.3f} |" for goal, value in auc.items())
-    slopes = "\n".join(f"| {goal} | {spearman(s, np.arange(len(s))):.3f} |" for goal, s in paths.items())
-    parameters = sum(x.size for x in jax.tree.leaves(clip.model))
+def write_training(config: Any, seconds: float) -> None:
+    """Keeps beside the weights how they were made."""
     options = " ".join(
         f"--{field.name.replace('_', '-')}" + ("" if value is True else f" {value}")
         for field in dataclasses.fields(config)
         if (value := getattr(config, field.name)) != field.default
     )
-    (config.out / "README.md").write_text(
+    made = {
+        "command": f"python -m train clip {options}".strip(),
+        "images": config.images,
+        "pool": config.pool,
+        "minutes": round(seconds / 60, 1),
+        "device": f"{jax.default_backend()}, {jax.device_count()} device(s), {os.cpu_count()} host cores",
+    }
+    (config.out / TRAINING).write_text(json.dumps(made, indent=1) + "\n")
+
+
+def write(clip: ClipCheckpoint, env: Humanoid, folder: Path, key: Array, states: int = 8192) -> None:
+    """Judges the model; writes its card, the look it knows and a plot of its paths beside the weights."""
+    size = clip.processor.images.size
+    quality, image = clip_judge.judge(clip, env, key, states), look(env, size)
+    iio.imwrite(folder / LOOK, image)
+    _plot_paths(quality.paths, folder / PATHS)
+    parameters = sum(x.size for x in jax.tree.leaves(clip.model))
+    (folder / "README.md").write_text(
         CARD.format(
-            name=config.out.name,
+            name=folder.name,
             millions=parameters / 1e6,
-            command=f"python -m train clip {options}".strip(),
-            images=config.images,
-            pool=config.pool,
+            **json.loads((folder / TRAINING).read_text()),
             size=size,
-            minutes=seconds / 60,
-            device=f"{jax.default_backend()}, {jax.device_count()} device(s), {os.cpu_count()} host cores",
-            rows=rows,
-            slopes=slopes,
-            worst=min(value for value in auc.values() if np.isfinite(value)),
+            states=states,
+            figures=_summary(quality),
+            rows=_rows(quality.prompts),
+            slopes=_rows(clip_judge.slopes(quality)),
             look=LOOK,
+            paths=PATHS,
             digest=hashlib.sha256(image.tobytes()).hexdigest()[:16],
         )
     )
 
 
+def _rows(figures: dict[str, float]) -> str:
+    return "\n".join(f"| {sentence} | {value:.3f} |" for sentence, value in figures.items())
+
+
+def _summary(quality: clip_judge.Quality) -> str:
+    kinds = {
+        "every posture, arm state, tilt and task": quality.prompts,
+        "postures with arms that no caption of training claimed": quality.combinations,
+        '"not ..."': quality.denials,
+        "left or right": quality.sides,
+        f"{clip_judge.WORDINGS} unseen wordings of a task: mean Spearman between them": quality.wordings,
+    }
+    lines = ["| | mean | worst | |", "|---|---|---|---|"]
+    for kind, figures in kinds.items():
+        known = {sentence: value for sentence, value in figures.items() if np.isfinite(value)}
+        worst = min(known, key=known.__getitem__)
+        lines.append(f"| {kind} | {np.mean(list(known.values())):.3f} | {known[worst]:.3f} | {worst} |")
+    return "\n".join(lines)
+
+
 def _plot_paths(paths: dict[str, Float[np.ndarray, "points"]], path: Path) -> None:
-    figure, axis = plt.subplots(figsize=(6, 3.5), layout="constrained")
+    figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
     for goal, scores in paths.items():
-        axis.plot(np.linspace(0, 1, len(scores)), scores, label=goal)
+        axis.plot(np.linspace(0, 1, len(scores)), scores, label=goal.removeprefix("a humanoid robot "))
     axis.set(xlabel="share of the way from standing to the posture", ylabel="cosine with the sentence")
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=7)
     figure.savefig(path, dpi=120)
     plt.close(figure)

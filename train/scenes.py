@@ -1,22 +1,33 @@
 """Frames and measured truths for training a reward model, made on the accelerator; no files."""
 
+import dataclasses
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from envs.humanoid import captions
+from envs.humanoid import captions, reach
 from envs.humanoid.env import Humanoid
 from envs.humanoid.measure import Measures
 from envs.humanoid.postures import Sampler, turn
-from jaxrm.render import Camera, render
+from jaxrm.render import Camera, Scene, render
 
-# Cameras of the training frames: the presets' neighbourhood. Azimuth needs no range, bodies are turned.
-DISTANCE = (2.2, 3.1)  # m
-ELEVATION = (-22.0, -4.0)  # degrees
-HEIGHT = (0.55, 0.95)  # m, of the point looked at
-HOLD = (8, 40)  # steps for which a rollout aims at one posture
+# Cameras of the training frames: around the presets. Azimuth needs no range, bodies are turned.
+DISTANCE = (2.1, 3.6)  # m
+ELEVATION = (-26.0, 0.0)  # degrees
+HEIGHT = (0.5, 1.0)  # m, of the point looked at
+# How looks vary, as shares of their own value or around it
+COLOUR = 0.06  # standard deviation of a limb's colour
+LIGHT = 0.2  # and of the light's strength
+SUN = 0.25  # and of its direction's components
+GIRTH = 0.04  # and of a limb's radius
+HOLD = (4, 40)  # steps for which a rollout aims at one posture
+JITTER = (0.0, 0.1, 0.3, 0.6)  # noise of a world's actions, as a policy's own while it explores
+CANDIDATES = 16  # states from which the one nearest to a claim is pulled on
+STEPS = 60  # of pulling, at most; nine in ten arrive
 
 
 class Scenes(NamedTuple):
@@ -25,35 +36,67 @@ class Scenes(NamedTuple):
     measures: Measures
 
 
-def rollout_states(
-    env: Humanoid, key: Array, worlds: int, steps: int, keep_every: int
-) -> Float[Array, "n nq"]:
-    """States of bodies under physics, each aiming at one random posture after another.
+def pulled_states(env: Humanoid, key: Array, count: int) -> Float[Array, "n nq"]:
+    """Poses on the way to random claims, most of them there; some with joints out of line again."""
+    sampler, said = Sampler(env), captions.claims()
+    parts, negated = jnp.asarray(said.parts), jnp.asarray(said.negated)
+    positive = jnp.asarray(np.flatnonzero(~said.negated.any(-1) & (said.parts[:, 0] >= 0)))
 
-    Half of the worlds start standing, half anywhere; so falls, sprawls and recoveries are among them.
+    def one(key: Array) -> Array:
+        key_claim, key_start, key_steps, key_loose, key_noise = jax.random.split(key, 5)
+        claim = jax.random.choice(key_claim, positive)
+
+        def miss(measures: Measures) -> Array:
+            truth = captions.degrees(captions.misses(measures), parts[claim][None], negated[claim][None])[0]
+            return -captions.SOFTNESS * jnp.log(truth)
+
+        starts = jax.vmap(sampler.sample)(jax.random.split(key_start, CANDIDATES))
+        distances = jax.vmap(lambda qpos: miss(env.measures(env.pose_at(qpos))))(starts)
+        steps = jax.random.randint(key_steps, (), 5, STEPS)
+        qpos = reach.pull(env, sampler, miss, starts[jnp.argmin(distances)], steps, limit=STEPS)
+        loose = jax.random.choice(key_loose, jnp.array([0.0, 0.0, 0.05, 0.15]))
+        joints = qpos[7:] + loose * jax.random.normal(key_noise, qpos[7:].shape)
+        return sampler.settle(qpos.at[7:].set(joints), sampler.lowest(qpos))
+
+    return jax.lax.map(one, jax.random.split(key, count), batch_size=1024)
+
+
+def rollout_states(
+    env: Humanoid,
+    key: Array,
+    starts: Float[Array, "worlds nq"],
+    aims: Float[Array, "aims nq"],
+    steps: int,
+    keep_every: int,
+) -> Float[Array, "n nq"]:
+    """States of bodies under physics, each aiming at the joints of one random posture after another.
+
+    They fall, sprawl, recover and move on; most with noise in every action.
 
     Returns:
       qpos, float32 [worlds * steps / keep_every, nq].
     """
-    sampler = Sampler(env)
+    worlds = len(starts)
     low, high = jnp.asarray(env.mj_model.jnt_range[1:]).T
-    key_start, key_which, key_reset, key_roll = jax.random.split(key, 4)
-    state = jax.vmap(env.reset)(jax.random.split(key_reset, worlds))
-    anywhere = jax.vmap(sampler.sample)(jax.random.split(key_start, worlds))
-    stands = jax.random.bernoulli(key_which, 0.5, (worlds, 1))
-    state = state._replace(data=state.data._replace(qpos=jnp.where(stands, state.data.qpos, anywhere)))
     order = jnp.asarray(env.mj_model.actuator_trnid[:, 0] - 1)  # actuators stand in another order than joints
+    key_jitter, key_reset, key_roll = jax.random.split(key, 3)
+    jitter = jax.random.choice(key_jitter, jnp.array(JITTER), (worlds, 1))
+    state = jax.vmap(env.reset)(jax.random.split(key_reset, worlds))
+    state = state._replace(data=state.data._replace(qpos=starts))
 
     def aim(key: Array) -> tuple[Array, Array]:
-        joints, _ = sampler.joints_and_lean(key)
-        return (2 * (joints - low) / (high - low) - 1)[order], jax.random.randint(key, (), *HOLD)
+        key_which, key_hold = jax.random.split(key)
+        joints = aims[jax.random.randint(key_which, (), 0, len(aims)), 7:]
+        return (2 * (joints - low) / (high - low) - 1)[order], jax.random.randint(key_hold, (), *HOLD)
 
     def step(carry, key):
         state, action, left = carry
-        fresh, hold = jax.vmap(aim)(jax.random.split(key, worlds))
+        key_aim, key_noise = jax.random.split(key)
+        fresh, hold = jax.vmap(aim)(jax.random.split(key_aim, worlds))
         action = jnp.where((left <= 0)[:, None], fresh, action)
         left = jnp.where(left <= 0, hold, left - 1)
-        return (jax.vmap(env.step)(state, action), action, left), None
+        noisy = action + jitter * jax.random.normal(key_noise, action.shape)
+        return (jax.vmap(env.step)(state, noisy), action, left), None
 
     def block(carry, key):
         carry, _ = jax.lax.scan(step, carry, jax.random.split(key, keep_every))
@@ -64,18 +107,61 @@ def rollout_states(
     return qpos.reshape(-1, qpos.shape[-1])
 
 
+def state_pool(env: Humanoid, key: Array, count: int, worlds: int = 512) -> Float[Array, "n nq"]:
+    """`count` states, half pulled towards claims, half of bodies under physics that start and aim anywhere.
+
+    A third of the bodies start standing, a third in sampled postures, a third where others were pulled to.
+    """
+    sampler = Sampler(env)
+    key_pull, key_sample, key_reset, key_roll = jax.random.split(key, 4)
+    pulled = jax.jit(partial(pulled_states, env, count=count // 2))(key_pull)
+    sampled = jax.jit(jax.vmap(sampler.sample))(jax.random.split(key_sample, max(count // 4, worlds)))
+    stands = jax.vmap(lambda key: env.reset(key).data.qpos)(jax.random.split(key_reset, worlds))
+    kind = jnp.arange(worlds)[:, None] % 3
+    starts = jnp.where(kind == 0, stands, jnp.where(kind == 1, sampled[:worlds], _first(pulled, worlds)))
+    keep_every = 4
+    steps = keep_every * -(-count // (2 * worlds))
+    roll = jax.jit(partial(rollout_states, env, steps=steps, keep_every=keep_every))
+    rolled = roll(key_roll, starts, jnp.concatenate([pulled, sampled]))
+    return jnp.concatenate([pulled, rolled[: count - len(pulled)]])
+
+
+def _first(states: Array, count: int) -> Array:
+    return states[jnp.arange(count) % len(states)]
+
+
 def draw(env: Humanoid, qpos: Float[Array, "n nq"], key: Array, size: int) -> Scenes:
-    """Turns each body at random and draws it from a camera of its own."""
+    """Turns each body at random and draws it, with a camera and a look of its own."""
 
     def one(qpos: Array, key: Array) -> Scenes:
-        key_turn, key_camera = jax.random.split(key)
+        key_turn, key_camera, key_look = jax.random.split(key, 3)
         qpos = turn(qpos, jax.random.uniform(key_turn, (), minval=-jnp.pi, maxval=jnp.pi))
         pose = env.pose_at(qpos)
-        frame = render(env.scene, env.view(pose, _camera(key_camera)), height=size, width=size)
+        view, scene = env.view(pose, _camera(key_camera)), _look(env.scene, key_look)
+        sun = view.light_dir + SUN * jax.random.normal(key_look, view.light_dir.shape)
+        view = view._replace(light_dir=sun / jnp.linalg.norm(sun, axis=-1, keepdims=True))
         measures = env.measures(pose)
-        return Scenes(frame, captions.misses(measures), measures)
+        return Scenes(render(scene, view, height=size, width=size), captions.misses(measures), measures)
 
     return jax.vmap(one)(qpos, jax.random.split(key, len(qpos)))
+
+
+def _look(scene: Scene, key: Array) -> Scene:
+    """Colours, light and girth a little off."""
+    key_colour, key_light, key_girth = jax.random.split(key, 3)
+    rgb = scene.rgba[:, :3] + COLOUR * jax.random.normal(key_colour, scene.rgba[:, :3].shape)
+    scale = jnp.exp(LIGHT * jax.random.normal(key_light, (2,)))
+    girth = jnp.exp(GIRTH * jax.random.normal(key_girth, scene.size[:, 0].shape))
+    solid = jnp.asarray([kind != 0 for kind in scene.kinds])  # planes keep their size
+    lights = dataclasses.replace(
+        scene.lights, diffuse=scene.lights.diffuse * scale[0], headlight=scene.lights.headlight * scale[1]
+    )
+    return dataclasses.replace(
+        scene,
+        rgba=scene.rgba.at[:, :3].set(jnp.clip(rgb, 0, 1)),
+        size=scene.size.at[:, 0].multiply(jnp.where(solid, girth, 1.0)),
+        lights=lights,
+    )
 
 
 def _camera(key: Array) -> Camera:

@@ -1,72 +1,148 @@
 """Sentences about a humanoid, each with its degree of truth in a measured posture."""
 
 import itertools
+import zlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from envs.humanoid.concepts import ARMS, POSTURES
+from envs.humanoid.concepts import ARMS, DETAILS, POSTURES, SOUND, Concept
 from envs.humanoid.criteria import miss
 from envs.humanoid.measure import Measures
 
-SUBJECTS = ("a humanoid robot", "the humanoid robot", "a robot", "the robot", "a humanoid")
-OPENINGS = ("", "", "", "a picture of ", "an image of ")
-ANY = ("a humanoid robot", "a robot", "a humanoid", "the humanoid robot")  # true of every frame
-_CONCEPTS = tuple(POSTURES.values()) + tuple(ARMS.values())
-NAMES = tuple(POSTURES) + tuple(ARMS)
+SUBJECTS = (
+    "a humanoid robot", "the humanoid robot", "humanoid robot", "a robot", "the robot", "a humanoid",
+    "the humanoid",
+)  # fmt: skip
+OPENINGS = ("", "", "", "a picture of ", "an image of ", "a photo of ", "a render of ", "there is ")
+LINKS = (" ", " ", " that is ", " is ")
+_CONCEPTS: dict[str, Concept] = {**POSTURES, **ARMS, **DETAILS}
+NAMES = tuple(_CONCEPTS)
+_SOUND = len(NAMES)  # the column of misses that every claim of a posture shares
 # A degree of exp(-miss / SOFTNESS): so soft that a standing body is still a fifth of the way to kneeling,
 # or the targets would be flat where a policy begins.
 SOFTNESS = 2.0
+WORDINGS = 400  # of a claim, at most
+# Postures with arms that no caption of training claims: what is said of them tests understanding.
+HELD_OUT = frozenset({
+    ("kneeling", "sideways"), ("sitting", "raised"), ("squatting", "ahead"), ("one-leg", "on-hips"),
+    ("lotus", "crossed"), ("splits", "left-raised"), ("standing", "right-ahead"), ("bending", "hanging"),
+    ("one-knee", "raised"), ("on-its-back", "sideways"),
+})  # fmt: skip
 
 
 class Claims(NamedTuple):
-    """What can be claimed: `parts` int32 [claims, 2] index `NAMES`, -1 for nothing; with their wordings."""
+    """What can be claimed.
 
-    parts: Int[np.ndarray, "claims 2"]
+    Attributes:
+      parts: indices into `NAMES`; -1 for nothing, `len(NAMES)` for a sound body.
+      negated: parts that are denied.
+      weight: how often to speak of it.
+      wordings: sentences for each.
+    """
+
+    parts: Int[np.ndarray, "claims 3"]
+    negated: Bool[np.ndarray, "claims 3"]
+    weight: Float[np.ndarray, "claims"]
     wordings: tuple[tuple[str, ...], ...]
 
 
+class _Part(NamedTuple):
+    name: str
+    negated: bool = False
+
+
 def misses(measures: Measures) -> Float[Array, "concepts"]:
-    """How far a posture is from each concept of `NAMES`, see `criteria.miss`."""
-    return jnp.stack([miss(concept.bounds, measures) for concept in _CONCEPTS])
+    """How far a posture is from each concept of `NAMES` and from a sound body, see `criteria.miss`."""
+    return jnp.stack([miss(bounds, measures) for bounds in (*(c.bounds for c in _CONCEPTS.values()), SOUND)])
 
 
 def degrees(
-    misses: Float[Array, "*batch concepts"], parts: Int[Array, "claims 2"]
+    misses: Float[Array, "*batch concepts"], parts: Int[Array, "claims 3"], negated: Bool[Array, "claims 3"]
 ) -> Float[Array, "*batch claims"]:
-    """Truth of each claim, in (0, 1]: what is missing from its parts adds up."""
+    """Truth of each claim, in [0, 1]: the product of its parts' exp(-miss / SOFTNESS), or of 1 less that."""
     padded = jnp.concatenate([misses, jnp.zeros_like(misses[..., :1])], axis=-1)  # -1 reads the zero
-    return jnp.exp(-padded[..., parts].sum(-1) / SOFTNESS)
+    truth = jnp.exp(-padded[..., parts] / SOFTNESS)
+    return jnp.where(negated, 1 - truth, truth).prod(-1)
 
 
 def claims() -> Claims:
-    """Every posture, every arm state, every posture with every arm state, and the bare subject."""
-    postures, arms = range(len(POSTURES)), range(len(POSTURES), len(NAMES))
-    pairs = [
-        (-1, -1),
-        *((p, -1) for p in postures),
-        *((-1, a) for a in arms),
-        *itertools.product(postures, arms),
-    ]
-    return Claims(np.array(pairs, np.int32), tuple(_wordings(*pair) for pair in pairs))
+    """All that training speaks of."""
+    said = list(_said())
+    parts = np.full((len(said), 3), -1, np.int32)
+    negated = np.zeros((len(said), 3), bool)
+    for row, claim in enumerate(said):
+        for column, part in enumerate(claim):
+            parts[row, column], negated[row, column] = NAMES.index(part.name), part.negated
+        if any(part.name in POSTURES and not part.negated for part in claim):
+            parts[row, 2] = _SOUND
+    weight = np.array([3.0 if len(claim) == 1 and not claim[0].negated else 1.0 for claim in said])
+    return Claims(parts, negated, weight, tuple(wordings(*claim) for claim in said))
 
 
-def _wordings(posture: int, arms: int) -> tuple[str, ...]:
-    if posture == arms == -1:
-        return tuple(opening + subject for opening in dict.fromkeys(OPENINGS) for subject in ANY)
+def claim(posture: str, arms: str | None = None) -> tuple[str, ...]:
+    """Wordings of one posture, with one arm state, be it of training or not."""
+    return wordings(_Part(posture), *([_Part(arms)] if arms else []))
+
+
+def _said() -> Iterator[tuple[_Part, ...]]:
+    """The bare subject; every concept and its denial; postures with arms, or without; standing in detail."""
+    yield ()
+    for name in NAMES:
+        yield (_Part(name),)
+        yield (_Part(name, negated=True),)
+    for posture, arms in itertools.product(POSTURES, ARMS):
+        if (posture, arms) not in HELD_OUT:
+            yield _Part(posture), _Part(arms)
+    for posture, arms in itertools.product(POSTURES, ("raised", "crossed", "on-hips")):
+        yield _Part(posture), _Part(arms, negated=True)
+    for detail in DETAILS:
+        yield _Part("standing"), _Part(detail)
+
+
+def is_held_out(sentence: str) -> bool:
+    """One wording in eight is never trained on; those of the plainest subject always are."""
+    return not sentence.startswith("a humanoid robot") and zlib.crc32(sentence.encode()) % 8 == 0
+
+
+def wordings(*claim: _Part) -> tuple[str, ...]:
+    """Sentences that claim all parts: all for the plainest subject, a sample of the rest."""
     tails = [""]
-    if posture >= 0:
-        tails = [f" {phrase}" for phrase in _CONCEPTS[posture].phrases]
-    if arms >= 0:
-        joints = (" ", ", ") if posture >= 0 else (" ",)
-        tails = [
-            tail + joint + phrase for tail in tails for joint in joints for phrase in _CONCEPTS[arms].phrases
-        ]
-    return tuple(
-        opening + subject + tail
-        for tail in tails
-        for opening in dict.fromkeys(OPENINGS)
-        for subject in SUBJECTS
-    )
+    for index, part in enumerate(claim):
+        joints = (" ", ", ") if index else (" ",)
+        tails = [tail + joint + phrase for tail in tails for joint in joints for phrase in _phrases(part)]
+    plain = [SUBJECTS[0] + tail for tail in tails]
+    heads = list(dict.fromkeys(opening + subject for opening in OPENINGS for subject in SUBJECTS))
+    rng = np.random.default_rng(zlib.crc32(repr(claim).encode()))
+    picks = rng.integers([len(heads), len(tails), len(LINKS)], size=(WORDINGS, 3))
+    mixed = [_joined(heads[h], tails[t], LINKS[link]) for h, t, link in picks]
+    return tuple(dict.fromkeys([*plain, *mixed, *_attributive(*claim)]))
+
+
+def _joined(head: str, tail: str, link: str) -> str:
+    """A verb suits sentences of their own, and phrases that are no denials by 'without'."""
+    return head + tail if not tail or tail.startswith(" without") else head + link + tail[1:]
+
+
+def _phrases(part: _Part) -> tuple[str, ...]:
+    phrases = _CONCEPTS[part.name].phrases
+    if not part.negated:
+        return phrases
+    return tuple(f"without {p[5:]}" if p.startswith("with ") else f"not {p}" for p in phrases)
+
+
+def _attributive(*claim: _Part) -> Iterator[str]:
+    """'a kneeling robot', 'a robot in a kneeling position'."""
+    if len(claim) != 1 or claim[0].negated:
+        return
+    for adjective in _CONCEPTS[claim[0].name].adjectives:
+        article = "an" if adjective[0] in "aeiou" else "a"
+        for noun, opening in itertools.product(
+            ("humanoid robot", "robot", "humanoid"), dict.fromkeys(OPENINGS)
+        ):
+            yield f"{opening}{article} {adjective} {noun}"
+            for place in ("position", "pose"):
+                yield f"{opening}a {noun} in {article} {adjective} {place}"

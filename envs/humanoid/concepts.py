@@ -11,45 +11,87 @@ import jax.numpy as jnp
 from envs.humanoid.criteria import INF, Bound
 
 ON_FLOOR = 0.11  # m, highest centre of a foot (radius 0.075) or knee (radius 0.06) that touches the floor
+SIDES = ("right", "left")  # in the order of the measures
 
 
 class Concept(NamedTuple):
+    """Bounds that make it true; phrases that follow the subject; adjectives that precede it."""
+
     bounds: tuple[Bound, ...]
     phrases: tuple[str, ...]
+    adjectives: tuple[str, ...] = ()
 
 
 FEET_DOWN = Bound("feet on the floor", lambda m: m.ankles, 0.03, ON_FLOOR, 0.15)
 UPRIGHT = Bound("torso upright", lambda m: m.upright, 0.75, INF, 0.3)
-HIPS_DOWN = Bound("hips on the floor", lambda m: m.hips, 0.02, 0.17, 0.15)
+HIPS_DOWN = Bound("hips on the floor", lambda m: m.hips, 0.02, 0.19, 0.15)
+KNEELING_HIPS = Bound("hips low but off the floor", lambda m: m.hips, 0.28, 0.62, 0.25)
 LYING = (
     Bound("torso low", lambda m: m.torso, -INF, 0.30, 0.3),
     Bound("hips low", lambda m: m.hips, -INF, 0.25, 0.3),
 )
+# What no claim of a posture says and every one means: the body rests on the floor, and no limb is in another.
+SOUND = (
+    Bound("touching the floor, not sunk in it", lambda m: m.off_floor, -0.04, 0.05, 0.1),
+    Bound("no limb inside another", lambda m: m.overlap, -INF, 0.03, 0.05),
+)
+
+
+def _on_one_leg(lifted: int | None = None) -> tuple[Bound, ...]:
+    """On one leg; with `lifted`, that of `SIDES` is in the air."""
+    low, high = (jnp.min, jnp.max) if lifted is None else (lambda x: x[1 - lifted], lambda x: x[lifted])
+    return (
+        Bound("torso upright", lambda m: m.upright, 0.80, INF, 0.3),
+        Bound("hips high", lambda m: m.hips, 0.70, INF, 0.15),
+        Bound("one foot on the floor", lambda m: low(m.ankles), 0.03, ON_FLOOR, 0.15),
+        Bound("the other lifted", lambda m: high(m.ankles), 0.25, INF, 0.15),
+    )
+
+
+def _on_one_knee(down: int | None = None) -> tuple[Bound, ...]:
+    """On one knee; with `down`, on that of `SIDES`."""
+    low, high = (jnp.min, jnp.max) if down is None else (lambda x: x[down], lambda x: x[1 - down])
+    return (
+        UPRIGHT,
+        Bound("one knee on the floor", lambda m: low(m.knees), 0.03, ON_FLOOR, 0.15),
+        Bound("the other up", lambda m: high(m.knees), 0.32, INF, 0.15),
+        KNEELING_HIPS,
+    )
+
+
+def _on_side(index: int) -> tuple[Bound, ...]:
+    sign = 1.0 if index == 0 else -1.0
+    return (*LYING, Bound("side down", lambda m: sign * m.left_up, 0.70, INF, 0.4))
+
 
 POSTURES = {
     "kneeling": Concept(
         (
             Bound("knees on the floor", lambda m: m.knees, 0.03, ON_FLOOR, 0.2),
             UPRIGHT,
-            Bound("hips low but off the floor", lambda m: m.hips, 0.28, 0.62, 0.25),
+            KNEELING_HIPS,
         ),
         ("kneeling", "kneeling down", "kneeling on the floor", "on its knees", "kneeling on both knees"),
+        ("kneeling",),
     ),
     "lotus": Concept(
         (
             UPRIGHT,
             HIPS_DOWN,
             Bound("knees low", lambda m: m.knees, 0.02, 0.35, 0.2),
-            Bound("knees outward", lambda m: m.knee_out, 0.20, INF, 0.15),
-            Bound("feet inward", lambda m: m.ankle_out, -INF, 0.35, 0.15),
-            Bound("feet close", lambda m: m.ankle_ahead, -INF, 0.50, 0.25),
+            Bound("knees outward", lambda m: m.knee_out, 0.25, INF, 0.15),
+            Bound("feet inward", lambda m: m.ankle_out, -INF, 0.30, 0.15),
+            Bound("feet close", lambda m: m.ankle_ahead, -INF, 0.30, 0.25),
+            Bound("feet low", lambda m: m.ankles, 0.02, 0.30, 0.2),
         ),
         (
             "seated down, meditating in the lotus position",
             "sitting in the lotus position",
             "seated cross-legged on the floor",
+            "sitting cross-legged",
             "meditating",
         ),
+        ("meditating", "cross-legged"),
     ),
     "standing": Concept(
         (
@@ -58,6 +100,7 @@ POSTURES = {
             FEET_DOWN,
         ),
         ("standing up", "standing", "standing upright", "standing on both feet", "on its feet"),
+        ("standing", "upright"),
     ),
     "splits": Concept(
         (
@@ -65,31 +108,23 @@ POSTURES = {
             Bound("hips low", lambda m: m.hips, 0.02, 0.35, 0.2),
             Bound("feet apart", lambda m: m.ankle_gap, 1.0, INF, 0.3),
             Bound("legs sideways", lambda m: m.ankle_out, 0.35, INF, 0.2),
+            Bound("legs straight", lambda m: m.knee_straight, 0.70, INF, 0.4),
+            Bound("feet low", lambda m: m.ankles, 0.03, 0.25, 0.2),
         ),
         (
             "practicing gymnastics, doing the side splits",
             "doing the side splits",
             "doing the splits",
             "sitting with its legs spread wide apart",
+            "performing the side splits",
         ),
     ),
     "one-leg": Concept(
-        (
-            Bound("torso upright", lambda m: m.upright, 0.80, INF, 0.3),
-            Bound("hips high", lambda m: m.hips, 0.70, INF, 0.15),
-            Bound("one foot on the floor", lambda m: m.ankles.min(), 0.03, ON_FLOOR, 0.15),
-            Bound("the other lifted", lambda m: m.ankles.max(), 0.25, INF, 0.15),
-        ),
+        _on_one_leg(),
         ("standing up on one leg", "standing on one leg", "balancing on one leg", "with one foot in the air"),
     ),
     "one-knee": Concept(
-        (
-            UPRIGHT,
-            Bound("one knee on the floor", lambda m: m.knees.min(), 0.03, ON_FLOOR, 0.15),
-            Bound("the other up", lambda m: m.knees.max(), 0.32, INF, 0.15),
-            Bound("hips low", lambda m: m.hips, 0.28, 0.62, 0.25),
-        ),
-        ("kneeling on one knee", "down on one knee", "genuflecting"),
+        _on_one_knee(), ("kneeling on one knee", "down on one knee", "on one knee", "genuflecting")
     ),
     "sitting": Concept(
         (
@@ -105,6 +140,7 @@ POSTURES = {
             "sitting with its legs stretched out",
             "seated on the ground",
         ),
+        ("sitting", "seated"),
     ),
     "squatting": Concept(
         (
@@ -114,6 +150,7 @@ POSTURES = {
             Bound("knees up", lambda m: m.knees, 0.25, INF, 0.15),
         ),
         ("squatting", "squatting down", "crouching", "crouching on its feet with bent knees"),
+        ("squatting", "crouching"),
     ),
     "bending": Concept(
         (
@@ -122,6 +159,7 @@ POSTURES = {
             FEET_DOWN,
         ),
         ("bending over", "bending forward", "leaning far forward on its feet", "bowing"),
+        ("bowing",),
     ),
     "on-all-fours": Concept(
         (
@@ -131,6 +169,7 @@ POSTURES = {
             Bound("hips off the floor", lambda m: m.hips, 0.28, INF, 0.2),
         ),
         ("on all fours", "crawling", "on its hands and knees"),
+        ("crawling",),
     ),
     "on-its-back": Concept(
         (*LYING, Bound("belly up", lambda m: m.facing_up, 0.70, INF, 0.4)),
@@ -140,18 +179,69 @@ POSTURES = {
         (*LYING, Bound("belly down", lambda m: m.facing_up, -INF, -0.70, 0.4)),
         ("lying face down", "lying on its belly", "lying on its front"),
     ),
-    "lying": Concept(LYING, ("lying on the floor", "lying down", "fallen over", "collapsed on the ground")),
+    "lying": Concept(
+        LYING, ("lying on the floor", "lying down", "fallen over", "collapsed on the ground"), ("fallen",)
+    ),
+    **{
+        f"{SIDES[1 - lifted]}-leg": Concept(
+            _on_one_leg(lifted),
+            (
+                f"standing on its {SIDES[1 - lifted]} leg",
+                f"standing on one leg with its {SIDES[lifted]} foot in the air",
+                f"lifting its {SIDES[lifted]} leg",
+                f"balancing on its {SIDES[1 - lifted]} foot",
+            ),
+        )
+        for lifted in (0, 1)
+    },
+    **{
+        f"{side}-knee": Concept(
+            _on_one_knee(down),
+            (f"kneeling on its {side} knee", f"down on its {side} knee", f"on its {side} knee"),
+        )
+        for down, side in enumerate(SIDES)
+    },
+    **{
+        f"{side}-side": Concept(
+            _on_side(index), (f"lying on its {side} side", f"lying on the floor on its {side} side")
+        )
+        for index, side in enumerate(SIDES)
+    },
 }
 
 
-def _arm(index: int) -> Concept:
-    side = ("right", "left")[index]
+def _raised(index: int) -> Concept:
+    side = SIDES[index]
     return Concept(
         (
             Bound(f"{side} hand above the head", lambda m: m.hands_above_head[index], 0.0, INF, 0.25),
             Bound("the other low", lambda m: m.hands_above_shoulders[1 - index], -INF, 0.0, 0.25),
         ),
         (f"with its {side} arm raised", f"raising its {side} arm", f"with the {side} hand above its head"),
+    )
+
+
+def _sideways(index: int) -> Concept:
+    side = SIDES[index]
+    return Concept(
+        (
+            Bound(f"{side} hand far out", lambda m: m.hands_out[index], 0.55, INF, 0.2),
+            Bound("level", lambda m: jnp.abs(m.hands_above_shoulders[index]), 0.0, 0.2, 0.2),
+            Bound("the other not", lambda m: m.hands_out[1 - index], -INF, 0.45, 0.2),
+        ),
+        (f"with its {side} arm stretched out sideways", f"stretching its {side} arm to the side"),
+    )
+
+
+def _ahead(index: int) -> Concept:
+    side = SIDES[index]
+    return Concept(
+        (
+            Bound(f"{side} hand ahead", lambda m: m.hands_ahead[index], 0.42, INF, 0.2),
+            Bound("level", lambda m: jnp.abs(m.hands_above_shoulders[index]), 0.0, 0.25, 0.2),
+            Bound("the other not", lambda m: m.hands_ahead[1 - index], -INF, 0.30, 0.2),
+        ),
+        (f"with its {side} arm stretched out forward", f"reaching forward with its {side} arm"),
     )
 
 
@@ -167,7 +257,7 @@ ARMS = {
     ),
     "on-hips": Concept(
         (
-            Bound("hands at the hips", lambda m: m.hands_to_hips, 0.0, 0.14, 0.15),
+            Bound("hands at the hips", lambda m: m.hands_to_hips, 0.0, 0.12, 0.15),
             Bound("elbows out", lambda m: m.elbows_out, 0.20, INF, 0.1),
         ),
         ("with hands on hips", "with its hands on its hips", "with both hands on the hips"),
@@ -184,6 +274,7 @@ ARMS = {
         (
             Bound("hands low", lambda m: m.hands_above_shoulders, -INF, -0.35, 0.2),
             Bound("hands beside", lambda m: m.hands_out, 0.12, 0.45, 0.15),
+            Bound("hands off the hips", lambda m: m.hands_to_hips, 0.14, INF, 0.1),
         ),
         ("with its arms hanging down", "with arms at its sides", "with lowered arms"),
     ),
@@ -201,6 +292,62 @@ ARMS = {
         ),
         ("with its arms stretched out forward", "reaching forward with both arms", "with both arms ahead"),
     ),
-    "right-raised": _arm(0),
-    "left-raised": _arm(1),
+    "one-raised": Concept(
+        (
+            Bound("a hand above the head", lambda m: m.hands_above_head.max(), 0.0, INF, 0.25),
+            Bound("the other low", lambda m: m.hands_above_shoulders.min(), -INF, 0.0, 0.25),
+        ),
+        ("with one arm raised", "raising one arm", "with one hand above its head"),
+    ),
+    **{f"{side}-raised": _raised(index) for index, side in enumerate(SIDES)},
+    **{f"{side}-sideways": _sideways(index) for index, side in enumerate(SIDES)},
+    **{f"{side}-ahead": _ahead(index) for index, side in enumerate(SIDES)},
+}
+
+# Of the trunk, the legs and the feet, whatever the posture.
+DETAILS = {
+    "leaning-forward": Concept(
+        (
+            Bound("torso tilted", lambda m: m.upright, 0.45, 0.90, 0.2),
+            Bound("forward", lambda m: m.facing_up, -INF, -0.35, 0.2),
+        ),
+        ("leaning forward", "with its torso tilted forward"),
+    ),
+    "leaning-back": Concept(
+        (
+            Bound("torso tilted", lambda m: m.upright, 0.45, 0.90, 0.2),
+            Bound("backward", lambda m: m.facing_up, 0.35, INF, 0.2),
+        ),
+        ("leaning back", "with its torso tilted backward"),
+    ),
+    **{
+        f"leaning-{side}": Concept(
+            (
+                Bound("torso tilted", lambda m: m.upright, 0.45, 0.92, 0.2),
+                Bound(side, lambda m, sign=sign: sign * m.left_up, 0.35, INF, 0.2),
+            ),
+            (f"leaning to its {side}", f"tilted to its {side} side"),
+        )
+        for side, sign in zip(SIDES, (1.0, -1.0), strict=True)
+    },
+    "straight-legs": Concept(
+        (Bound("knees straight", lambda m: m.knee_straight, 0.94, INF, 0.3),),
+        ("with straight legs", "with its legs straight"),
+    ),
+    "bent-knees": Concept(
+        (Bound("knees bent", lambda m: m.knee_straight, -INF, 0.60, 0.3),),
+        ("with bent knees", "with its knees bent"),
+    ),
+    "feet-apart": Concept(
+        (Bound("feet apart", lambda m: m.ankle_gap, 0.65, INF, 0.2),),
+        ("with its feet wide apart", "with its legs apart"),
+    ),
+    "feet-together": Concept(
+        (Bound("feet close", lambda m: m.ankle_gap, -INF, 0.22, 0.15),),
+        ("with its feet together", "with its feet side by side"),
+    ),
+    "in-the-air": Concept(
+        (Bound("off the floor", lambda m: m.off_floor, 0.10, INF, 0.08),),
+        ("in the air", "off the ground", "above the floor"),
+    ),
 }

@@ -132,8 +132,7 @@ class Humanoid:
         return render(self.scene, self.view(pose), height=height, width=width)
 
     def measures(self, pose: Pose) -> Measures:
-        data = self.kinematics(pose)
-        return measure(self.mj_model, data.xpos, data.xmat, data.geom_xpos)
+        return measure(self.mj_model, self.kinematics(pose))
 
     def success(self, pose: Pose) -> Bool[Array, ""]:
         return criteria.holds(self.bounds, self.measures(pose))

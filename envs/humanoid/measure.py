@@ -5,6 +5,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Float
+from mujoco import mjx
+
+from envs.humanoid.contact import lowest, overlap
 
 Scalar = Float[Array, ""]
 Sides = Float[Array, "2"]  # right, left
@@ -13,8 +16,11 @@ Sides = Float[Array, "2"]  # right, left
 class Measures(NamedTuple):
     """Heights above the floor and distances in metres, directions as cosines; pairs are right, left."""
 
+    off_floor: Scalar  # of the lowest point; negative inside the floor
+    overlap: Scalar  # depth of the deepest pair of limbs that should not meet; negative where none does
     upright: Scalar  # cosine of the torso's axis with the vertical
     facing_up: Scalar  # height of the torso's front direction: 1 on the back, -1 on the belly
+    left_up: Scalar  # height of the torso's left direction: 1 on the right side, -1 on the left side
     pelvis_upright: Scalar
     head: Scalar
     torso: Scalar
@@ -23,6 +29,7 @@ class Measures(NamedTuple):
     ankles: Sides  # centre of the foot's ball
     thigh_drop: Sides  # cosine of hip->knee with straight down
     shin_drop: Sides  # cosine of knee->foot with straight down
+    knee_straight: Sides  # cosine between thigh and shin
     knee_gap: Scalar
     ankle_gap: Scalar
     ankle_ahead: Sides  # of the hip, along the pelvis' front
@@ -37,11 +44,9 @@ class Measures(NamedTuple):
     elbows_out: Sides
 
 
-def measure(
-    model: mujoco.MjModel, xpos: Float[Array, "nbody 3"], xmat: Float[Array, "nbody 9"], geom_xpos: Array
-) -> Measures:
+def measure(model: mujoco.MjModel, data: mjx.Data) -> Measures:
     """Reads the measures from fresh kinematics; names are looked up on the host."""
-    xmat = xmat.reshape(-1, 3, 3)
+    xpos, geom_xpos, xmat = data.xpos, data.geom_xpos, data.xmat.reshape(-1, 3, 3)
 
     def body(name: str) -> int:
         return model.body(name).id
@@ -59,23 +64,28 @@ def measure(
     head = geom_xpos[model.geom("head").id]
     outward = jnp.array([-1.0, 1.0])  # the body's y axis points to its left
 
-    def drop(top: Array, bottom: Array) -> Sides:
-        along = bottom - top
-        return -along[:, 2] / jnp.linalg.norm(along, axis=-1)
+    def towards(top: Array, bottom: Array) -> Float[Array, "2 3"]:
+        return (bottom - top) / jnp.linalg.norm(bottom - top, axis=-1, keepdims=True)
+
+    thighs, shins = towards(hips, knees), towards(knees, ankles)
 
     # the points of the hips where a hand rests: beside the pelvis' capsule, a hand's radius away
     hip_points = pelvis + jnp.array([[-0.02, -0.20, 0.02], [-0.02, 0.20, 0.02]]) @ pelvis_frame.T
     return Measures(
+        off_floor=lowest(model, data),
+        overlap=overlap(model, data),
         upright=torso_frame[2, 2],
         facing_up=torso_frame[2, 0],
+        left_up=torso_frame[2, 1],
         pelvis_upright=pelvis_frame[2, 2],
         head=head[2],
         torso=torso[2],
         hips=hips[:, 2].mean(),
         knees=knees[:, 2],
         ankles=ankles[:, 2],
-        thigh_drop=drop(hips, knees),
-        shin_drop=drop(knees, ankles),
+        thigh_drop=-thighs[:, 2],
+        shin_drop=-shins[:, 2],
+        knee_straight=(thighs * shins).sum(-1),
         knee_gap=jnp.linalg.norm(knees[0] - knees[1]),
         ankle_gap=jnp.linalg.norm(ankles[0] - ankles[1]),
         ankle_ahead=(ankles - hips) @ pelvis_frame[:, 0],

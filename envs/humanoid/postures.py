@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import mujoco
 import numpy as np
 from jaxtyping import Array, Float
 
+from envs.humanoid.contact import lowest
 from envs.humanoid.env import Humanoid
 
 
@@ -33,7 +33,7 @@ LEGS = {
     "kneeling apart": Legs((-15, -10, -10, -98), lean=5),
     "kneeling, sunk": Legs((-5, -5, -50, -125)),
     "sitting": Legs((0, 0, -90, -5)),
-    "lotus": Legs((-20, -58, -95, -90)),
+    "lotus": Legs((5, -60, -80, -140), bend=-60),
     "squatting": Legs((-5, -10, -105, -125), bend=-15, lean=35),
     "half squat": Legs((-5, -5, -60, -75), bend=-5, lean=20),
     "splits": Legs((-5, -60, -88, -5)),
@@ -48,15 +48,24 @@ LEGS = {
     "left foot ahead": Legs((0, 0, 0, -92), (0, 0, -85, -88)),
     "stride": Legs((0, 0, -35, -25), (0, 0, 15, -20)),
 }
-# The right arm's (shoulder1, shoulder2, elbow) in degrees; the left one is its mirror image.
+
+
+class Arms(NamedTuple):
+    """(shoulder1, shoulder2, elbow) in degrees; the left arm's are given as its mirror image's."""
+
+    right: tuple[float, float, float]
+    left: tuple[float, float, float] | None = None  # as the right
+
+
 ARMS = {
-    "hanging": (39.5, -57.2, -40.3),
-    "raised": (-85.0, 4.5, -73.3),
-    "sideways": (-54.9, -44.1, -65.8),
-    "ahead": (-2.1, 48.5, -90.0),
-    "at the hips": (46.3, -71.8, -24.6),
-    "crossed": (60.0, -24.2, 22.7),
-    "loose": (0.0, 0.0, 0.0),
+    "hanging": Arms((35, -45, -80)),
+    "raised": Arms((-85, 4.5, -73.3)),
+    "sideways": Arms((-54.9, -44.1, -65.8)),
+    "ahead": Arms((-2.1, 48.5, -90)),
+    "at the hips": Arms((46.3, -71.8, -24.6)),
+    "crossed": Arms((60, 5, -14), (60, -6, -51)),
+    "crossed, left over right": Arms((60, -6, -51), (60, 5, -14)),
+    "loose": Arms((0, 0, 0)),
 }
 MIRROR_ARM = np.array([-1.0, -1.0, 1.0])
 LEG_JOINTS = ("hip_x", "hip_z", "hip_y", "knee")
@@ -87,9 +96,9 @@ class Sampler:
 
     def arm_joints(self, name: str) -> Float[Array, "joints"]:
         """Joint angles (rad, in qpos' order) of a named arm posture, the rest zero."""
-        right = np.array(ARMS[name])
+        arms = ARMS[name]
         angles = {}
-        for side, values in (("right", right), ("left", right * MIRROR_ARM)):
+        for side, values in (("right", arms.right), ("left", np.array(arms.left or arms.right) * MIRROR_ARM)):
             angles |= {f"{side}_{joint}": value for joint, value in zip(ARM_JOINTS, values, strict=True)}
         return self._joints(angles)
 
@@ -100,17 +109,18 @@ class Sampler:
         """Puts a body of these joint angles on the floor, its lowest point at `height`."""
         turn = _about(2, yaw), _about(1, lean), _about(0, roll)
         quat = _multiply(_multiply(turn[0], turn[1]), turn[2])
-        qpos = jnp.concatenate([jnp.array([0.0, 0.0, 1.0]), quat, joints])
+        return self.settle(jnp.concatenate([jnp.array([0.0, 0.0, 1.0]), quat, joints]), height)
+
+    def settle(self, qpos: Float[Array, "nq"], height: Array) -> Float[Array, "nq"]:
+        """Joints within their ranges, the quaternion of unit norm, the lowest point at `height`."""
+        quat = qpos[3:7] / jnp.linalg.norm(qpos[3:7])
+        joints = jnp.clip(qpos[7:], self._low, self._high)
+        qpos = jnp.concatenate([qpos[:3], quat, joints])
         return qpos.at[2].add(height - self.lowest(qpos))
 
     def lowest(self, qpos: Float[Array, "nq"]) -> Float[Array, ""]:
         """Height of the body's lowest point above the floor, metres; negative inside it."""
-        data = self._kinematics(self._pose_at(qpos))
-        model = self.model
-        solid = [i for i in range(model.ngeom) if model.geom_type[i] != mujoco.mjtGeom.mjGEOM_PLANE]
-        half = np.where(model.geom_type[solid] == mujoco.mjtGeom.mjGEOM_CAPSULE, model.geom_size[solid, 1], 0)
-        axis = data.geom_xmat.reshape(-1, 3, 3)[np.array(solid), 2, 2]
-        return jnp.min(data.geom_xpos[np.array(solid), 2] - jnp.abs(axis) * half - model.geom_size[solid, 0])
+        return lowest(self.model, self._kinematics(self._pose_at(qpos)))
 
     def joints_and_lean(self, key: Array) -> tuple[Array, Array]:
         """Joint targets of a mixture of two leg and two arm postures, with noise; and the lean that fits."""

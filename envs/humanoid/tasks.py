@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from envs.humanoid.concepts import ARMS, POSTURES
+from envs.humanoid.concepts import ARMS, POSTURES, SOUND
 from envs.humanoid.criteria import Bound
 from envs.humanoid.env import Humanoid
 from jaxrm.render import Camera
@@ -26,30 +26,29 @@ CAMERAS = {"side": CAMERA, "far": FAR_CAMERA, "paper": PAPER_CAMERA}
 
 
 class Task(NamedTuple):
+    """A goal sentence, and the concepts that it means."""
+
     goal: str
-    bounds: tuple[Bound, ...]
+    posture: str
+    arms: str | None = None
     camera: Camera = CAMERA
 
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        return POSTURES[self.posture].bounds + (ARMS[self.arms].bounds if self.arms else ()) + SOUND
 
-_STANDING = POSTURES["standing"].bounds
 
 TASKS = {
-    "kneeling": Task("a humanoid robot kneeling", POSTURES["kneeling"].bounds),
-    "lotus": Task("a humanoid robot seated down, meditating in the lotus position", POSTURES["lotus"].bounds),
-    "standing": Task("a humanoid robot standing up", _STANDING),
+    "kneeling": Task("a humanoid robot kneeling", "kneeling"),
+    "lotus": Task("a humanoid robot seated down, meditating in the lotus position", "lotus"),
+    "standing": Task("a humanoid robot standing up", "standing"),
     "arms-raised": Task(
-        "a humanoid robot standing up, with both arms raised", _STANDING + ARMS["raised"].bounds, FAR_CAMERA
+        "a humanoid robot standing up, with both arms raised", "standing", "raised", FAR_CAMERA
     ),
-    "splits": Task(
-        "a humanoid robot practicing gymnastics, doing the side splits", POSTURES["splits"].bounds
-    ),
-    "hands-on-hips": Task(
-        "a humanoid robot standing up with hands on hips", _STANDING + ARMS["on-hips"].bounds
-    ),
-    "one-leg": Task("a humanoid robot standing up on one leg", POSTURES["one-leg"].bounds),
-    "arms-crossed": Task(
-        "a humanoid robot standing up, with its arms crossed", _STANDING + ARMS["crossed"].bounds
-    ),
+    "splits": Task("a humanoid robot practicing gymnastics, doing the side splits", "splits"),
+    "hands-on-hips": Task("a humanoid robot standing up with hands on hips", "standing", "on-hips"),
+    "one-leg": Task("a humanoid robot standing up on one leg", "one-leg"),
+    "arms-crossed": Task("a humanoid robot standing up, with its arms crossed", "standing", "crossed"),
 }
 
 

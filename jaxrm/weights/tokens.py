@@ -19,6 +19,7 @@ from jaxrm.weights.files import read_json
 TOKENIZER, TRAINING_WORDS = "tokenizer.json", "training_words.json"
 SENTENCEPIECE = ("spiece.model", "tokenizer.model")
 _SHOWN = 40  # characters of a text in a warning
+_EXAMPLES = 5  # captions that an error shows
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")  # of any script: what is not seen cannot be refused
 
 
@@ -52,11 +53,12 @@ class TrainingWords:
         for word in unknown:
             near = difflib.get_close_matches(word, sorted(self.words), n=3, cutoff=0.5)
             lines.append(f"{word!r}" + (f" (nearest known: {', '.join(near)})" if near else ""))
-        examples = "".join(f"\n  {caption}" for caption in self.captions[::4])
+        near = difflib.get_close_matches(" ".join(texts), self.captions, n=_EXAMPLES, cutoff=0.0)
+        examples = "".join(f"\n  {caption}" for caption in near)
         raise UnknownWordsError(
             f"the model never saw these words in training: {'; '.join(lines)}. It cannot know their meaning; "
             "allow_unknown_words=True (--allow-unknown-words) goes on regardless."
-            + (f" Captions that it knows:{examples}" if examples else "")
+            + (f" The nearest captions that it knows:{examples}" if examples else "")
         )
 
     def to_json(self) -> dict[str, list[str]]:

@@ -11,21 +11,41 @@ def test_every_task_prompt_is_a_caption():
     assert {task.goal for task in TASKS.values()} <= known and BASELINE in known
 
 
-def test_what_is_missing_adds_up():
-    misses = np.zeros((1, len(captions.NAMES)))
-    kneeling, raised = captions.NAMES.index("kneeling"), captions.NAMES.index("raised")
+def index(name):
+    return captions.NAMES.index(name)
+
+
+def test_what_is_missing_adds_up_and_denials_turn_it_round():
+    misses = np.zeros((1, len(captions.NAMES) + 1))
+    kneeling, raised = index("kneeling"), index("raised")
     misses[0, kneeling], misses[0, raised] = 1.0, 2.0
-    parts = np.array([[-1, -1], [kneeling, -1], [-1, raised], [kneeling, raised]])
-    degrees = np.asarray(captions.degrees(misses, parts))[0]
-    np.testing.assert_allclose(
-        degrees, np.exp(-np.array([0.0, 1.0, 2.0, 3.0]) / captions.SOFTNESS), rtol=1e-6
-    )
+    parts = np.array([[-1, -1, -1], [kneeling, -1, -1], [-1, raised, -1], [kneeling, raised, -1]] * 2)
+    denied = np.zeros(parts.shape, bool)
+    denied[5, 0] = denied[7, 1] = True
+    degrees = np.asarray(captions.degrees(misses, parts, denied))[0]
+    one, two = np.exp(-1 / captions.SOFTNESS), np.exp(-2 / captions.SOFTNESS)
+    np.testing.assert_allclose(degrees, [1, one, two, one * two, 1, 1 - one, two, one * (1 - two)], rtol=1e-6)
 
 
 def test_claims_and_wordings_fit_together():
     claims = captions.claims()
-    assert len(claims.parts) == len(claims.wordings)
-    for (posture, arms), wordings in zip(claims.parts, claims.wordings, strict=True):
+    assert len(claims.parts) == len(claims.negated) == len(claims.weight) == len(claims.wordings)
+    for wordings in claims.wordings:
         assert len(set(wordings)) == len(wordings)
-        if posture >= 0 and arms >= 0:
-            assert posture < len(captions.POSTURES) <= arms
+        assert any(not captions.is_held_out(sentence) for sentence in wordings)
+
+
+def test_what_is_held_out_is_not_claimed():
+    claims = captions.claims()
+    said = {tuple(row[:2]) for row in claims.parts[~claims.negated.any(-1)].tolist()}
+    for posture, arms in captions.HELD_OUT:
+        assert (index(posture), index(arms)) not in said
+
+
+def test_a_posture_is_claimed_of_a_sound_body_alone():
+    claims = captions.claims()
+    sound = len(captions.NAMES)
+    row = claims.wordings.index(next(w for w in claims.wordings if w[0] == "a humanoid robot kneeling"))
+    assert claims.parts[row].tolist() == [index("kneeling"), -1, sound]
+    row = claims.wordings.index(next(w for w in claims.wordings if w[0] == "a humanoid robot not kneeling"))
+    assert claims.parts[row].tolist() == [index("kneeling"), -1, -1] and claims.negated[row, 0]

@@ -1,5 +1,7 @@
 """The small CLIP that comes with us: its vocabulary, its targets, and what the shipped weights know."""
 
+import re
+
 import imageio.v3 as iio
 import jax
 import jax.numpy as jnp
@@ -8,12 +10,11 @@ import pytest
 
 import jaxrm
 from envs.humanoid import captions, tasks
-from envs.humanoid.criteria import holds
-from envs.humanoid.postures import Sampler
-from jaxrm.metrics import roc_auc, spearman
+from envs.humanoid.postures import LEGS, Sampler
+from jaxrm.metrics import spearman
 from jaxrm.weights import files
 from train import clip as program
-from train import clip_report, scenes
+from train import clip_judge, clip_report
 from train.vocabulary import END, START, train_tokenizer
 
 
@@ -74,17 +75,37 @@ def test_the_renderer_still_draws_the_look_that_the_weights_know(env, scene_clip
 
 
 def test_the_reward_rises_from_standing_to_each_posture(env, scene_clip):
-    for goal, scores in clip_report.path_scores(scene_clip, env).items():
-        assert spearman(scores, np.arange(len(scores))) >= 0.8, goal
+    for goal, scores in clip_judge.path_scores(scene_clip, env).items():
+        assert spearman(scores, np.arange(len(scores))) >= 0.85, goal
 
 
-def test_kneeling_is_told_from_other_postures(env, scene_clip):
-    qpos = jax.jit(jax.vmap(Sampler(env).sample))(jax.random.split(jax.random.key(11), 1024))
-    drawn = jax.jit(lambda qpos, key: scenes.draw(env, qpos, key, scene_clip.processor.images.size))
-    batch = drawn(qpos, jax.random.key(12))
-    truth = jax.vmap(lambda measures: holds(env.bounds, measures))(batch.measures)
-    goal = scene_clip.embed_texts([env.goal])[0]
-    assert roc_auc(scene_clip.embed_images(batch.frames) @ goal, truth) >= 0.95
+def test_the_ways_end_where_the_tasks_succeed():
+    for name, task in tasks.TASKS.items():
+        if task.goal in clip_judge.PATHS:
+            env = tasks.factory(name)()
+            sampler, zero = Sampler(env), jnp.zeros(())
+            legs, arms = clip_judge.PATHS[task.goal]
+            joints = sampler.leg_joints(legs) + sampler.arm_joints(arms)
+            qpos = sampler.qpos(joints, jnp.deg2rad(LEGS[legs].lean), zero, zero, zero)
+            assert env.success(env.pose_at(qpos)), name
+
+
+def test_the_card_tells_what_is_measured_today(env, scene_clip):
+    """On fewer states than the card's; a change of scene or predicate that spoils the weights shows here."""
+    quality = clip_judge.judge(scene_clip, env, jax.random.key(11), count=1536)
+    card = (files.find("scene-clip") / "README.md").read_text()
+    told = dict(
+        re.findall(
+            r"^\| (a humanoid robot[^|]*) \| ([\d.]+|nan) \|$", card.split("### Every prompt")[1], re.M
+        )
+    )
+    for goal, auc in quality.prompts.items():
+        if np.isfinite(auc) and np.isfinite(float(told[goal])):
+            assert auc >= float(told[goal]) - 0.05, goal
+    assert np.nanmean(list(quality.prompts.values())) >= 0.97
+    assert np.nanmean(list(quality.sides.values())) >= 0.97
+    assert np.nanmean(list(quality.denials.values())) >= 0.95
+    assert min(quality.wordings.values()) >= 0.85
 
 
 def test_the_shipped_prompts_are_known_and_others_refused(scene_clip):
@@ -98,7 +119,7 @@ def test_the_shipped_prompts_are_known_and_others_refused(scene_clip):
 
 @pytest.mark.slow
 def test_training_from_random_weights_end_to_end(tmp_path, env):
-    config = program.ClipConfig(out=tmp_path / "tiny", images=2560, batch=64, pool=4096, steps_per_call=10)
+    config = program.ClipConfig(out=tmp_path / "tiny", images=2560, batch=64, pool=2048, steps_per_call=10)
     program.main(config)
     clip = jaxrm.load_clip(config.out)
     assert clip.embed_images(np.zeros((2, 64, 64, 3), np.uint8)).shape == (2, config.projection)

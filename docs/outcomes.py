@@ -1,0 +1,77 @@
+"""What policies came to, and what fooled their reward: a row a run.
+
+    python -m docs.outcomes docs/outcomes.png runs/a runs/b ...
+
+On the left the last states of ordinary episodes (spread evenly over their mean rewards), on the right the
+states that the reward likes best among those that the task's predicate refuses, one an episode.
+"""
+
+import sys
+from pathlib import Path
+
+import jax
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from train.evaluation import Rollouts, pose_of
+from train.folder import RunFolder
+from train.policies import make_env
+from train.video import draw_poses
+
+COLUMNS, SIZE = 4, 160
+
+
+def main(out: str, *runs: str) -> None:
+    figure, axes = plt.subplots(
+        len(runs), 2 * COLUMNS, figsize=(2 * COLUMNS * 1.5, len(runs) * 1.75), squeeze=False
+    )
+    for row, run in zip(axes, runs, strict=True):
+        folder = RunFolder(Path(run))
+        config = folder.read_config()
+        env = make_env(config)
+        with np.load(folder.rollouts) as arrays:
+            rollouts = Rollouts(*(arrays[name] for name in Rollouts._fields))
+        _draw(row[:COLUMNS], env, rollouts, _ordinary(rollouts), "tab:blue")
+        _draw(row[COLUMNS:], env, rollouts, _fooled(rollouts), "tab:red")
+        success = (rollouts.success.mean(1) >= 0.5).mean()
+        row[0].text(
+            0, 1.16, f'"{config.goal or env.goal}", {config.control or "position"}: success {success:.0%}',
+            transform=row[0].transAxes, fontsize=8,
+        )  # fmt: skip
+    figure.subplots_adjust(left=0.005, right=0.995, bottom=0.005, top=0.96, wspace=0.03, hspace=0.22)
+    figure.savefig(out, dpi=90)
+
+
+def _ordinary(rollouts: Rollouts) -> list[tuple[int, int]]:
+    """(episode, step) of last states; episodes spread evenly over their mean reward."""
+    order = np.argsort(rollouts.reward.mean(1))
+    picks = order[np.linspace(0, len(order) - 1, COLUMNS + 2).round().astype(int)[1:-1]]
+    return [(int(episode), rollouts.reward.shape[1] - 1) for episode in picks]
+
+
+def _fooled(rollouts: Rollouts) -> list[tuple[int, int]]:
+    """(episode, step) of the best liked states without success, best first; fewer where there are none."""
+    refused = np.where(rollouts.success | ~rollouts.alive, -np.inf, rollouts.reward)
+    steps = refused.argmax(1)
+    best = refused[np.arange(len(steps)), steps]
+    order = [int(i) for i in np.argsort(-best)[:COLUMNS] if np.isfinite(best[i])]
+    return [(episode, int(steps[episode])) for episode in order]
+
+
+def _draw(axes, env, rollouts: Rollouts, picks: list[tuple[int, int]], colour: str) -> None:
+    for axis in axes:
+        axis.axis("off")
+    for axis, (episode, step) in zip(axes, picks, strict=False):
+        pose = jax.tree.map(lambda x, step=step: x[step : step + 1], pose_of(rollouts, episode))
+        axis.imshow(draw_poses(env, pose, SIZE)[0])
+        verdict = "holds" if rollouts.success[episode, step] else "refused"
+        axis.set_title(
+            f"reward {rollouts.reward[episode, step]:.2f}, {verdict}", fontsize=6.5, color=colour, pad=2
+        )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,189 @@
+"""What a small CLIP has learned, judged on scenes that it never saw."""
+
+import itertools
+import zlib
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, UInt8
+
+from envs.humanoid import captions
+from envs.humanoid.concepts import ARMS, DETAILS, POSTURES, SIDES, SOUND, Concept
+from envs.humanoid.criteria import Bound, holds
+from envs.humanoid.env import Humanoid
+from envs.humanoid.measure import Measures
+from envs.humanoid.postures import LEGS, Sampler
+from envs.humanoid.tasks import CAMERA, TASKS
+from jaxrm.metrics import roc_auc, spearman
+from jaxrm.render import Camera, render
+from jaxrm.weights.clip import ClipCheckpoint
+from train import scenes
+
+PATHS = {  # sentence -> (legs, arms) of the pose at the end of the way from standing
+    TASKS["kneeling"].goal: ("kneeling", "hanging"),
+    TASKS["lotus"].goal: ("lotus", "hanging"),
+    TASKS["arms-raised"].goal: ("standing", "raised"),
+    TASKS["splits"].goal: ("splits", "sideways"),
+    TASKS["hands-on-hips"].goal: ("standing", "at the hips"),
+    TASKS["one-leg"].goal: ("right leg up", "hanging"),
+    TASKS["arms-crossed"].goal: ("standing", "crossed"),
+    "a humanoid robot sitting on the floor": ("sitting", "hanging"),
+    "a humanoid robot squatting": ("squatting", "hanging"),
+}
+SUBJECT = "a humanoid robot"
+WORDINGS = 10  # of a posture, to see whether they rank states alike
+FEWEST = 8  # true states without which an AUC is left out
+
+
+class Quality(NamedTuple):
+    """Figures of one model; sentence -> figure.
+
+    Attributes:
+      prompts: ROC-AUC of a prompt's cosine against the measured predicate, of all concepts and tasks.
+      combinations: the same of postures with arms that no caption of training claimed.
+      denials: of "not ...", among all states.
+      sides: of a sentence that names a side, among states of either side.
+      wordings: mean rank correlation between sentences for one posture that were never trained on.
+      paths: cosines along the way from standing to a pose.
+    """
+
+    prompts: dict[str, float]
+    combinations: dict[str, float]
+    denials: dict[str, float]
+    sides: dict[str, float]
+    wordings: dict[str, float]
+    paths: dict[str, Float[np.ndarray, "points"]]
+
+
+class _Seen(NamedTuple):
+    """Embedded frames, and what was measured in them."""
+
+    clip: ClipCheckpoint
+    images: Float[np.ndarray, "n d"]
+    measures: Measures
+
+    def scores(self, sentence: str) -> Float[np.ndarray, "n"]:
+        return self.images @ np.asarray(self.clip.embed_texts([sentence])[0])
+
+    def labels(self, bounds: tuple[Bound, ...]) -> Bool[np.ndarray, "n"]:
+        return np.asarray(jax.vmap(partial(holds, bounds))(self.measures))
+
+
+def judge(clip: ClipCheckpoint, env: Humanoid, key: Array, count: int = 8192) -> Quality:
+    """All figures, on `count` states: a third sampled, a third pulled to claims, a third under physics."""
+    key_sample, key_pool, key_draw = jax.random.split(key, 3)
+    sampled = jax.jit(jax.vmap(Sampler(env).sample))(jax.random.split(key_sample, count // 3))
+    qpos = jnp.concatenate([sampled, scenes.state_pool(env, key_pool, count - count // 3)])
+    return judge_states(clip, env, qpos, key_draw)
+
+
+def judge_states(clip: ClipCheckpoint, env: Humanoid, qpos: Float[Array, "n nq"], key: Array) -> Quality:
+    """The same on given states, each drawn from a random camera."""
+    draw = jax.jit(partial(scenes.draw, env, size=clip.processor.images.size))
+    batch = jax.lax.map(
+        lambda x: draw(x[0][None], x[1]), (qpos, jax.random.split(key, len(qpos))), batch_size=512
+    )
+    batch = jax.tree.map(lambda x: x[:, 0], batch)
+    seen = _Seen(clip, np.asarray(clip.embed_images(batch.frames)), batch.measures)
+    return Quality(
+        prompts=_prompts(seen),
+        combinations=_combinations(seen),
+        denials=_denials(seen),
+        sides=_sides(seen),
+        wordings=_wordings(seen),
+        paths=path_scores(clip, env),
+    )
+
+
+def _auc(scores: Float[np.ndarray, "n"], labels: Bool[np.ndarray, "n"]) -> float:
+    """nan where too few states are true for a figure."""
+    return roc_auc(scores, labels) if min(labels.sum(), (~labels).sum()) >= FEWEST else float("nan")
+
+
+def _prompts(seen: _Seen) -> dict[str, float]:
+    bounds = {task.goal: task.bounds for task in TASKS.values()}
+    for concept in (*POSTURES.values(), *ARMS.values(), *DETAILS.values()):
+        bounds.setdefault(f"{SUBJECT} {concept.phrases[0]}", concept.bounds + _soundness(concept))
+    return {sentence: _auc(seen.scores(sentence), seen.labels(wanted)) for sentence, wanted in bounds.items()}
+
+
+def _soundness(concept: Concept) -> tuple[Bound, ...]:
+    return SOUND if concept in POSTURES.values() else ()
+
+
+def _combinations(seen: _Seen) -> dict[str, float]:
+    result = {}
+    for posture, arms in sorted(captions.HELD_OUT):
+        sentence = f"{SUBJECT} {POSTURES[posture].phrases[0]}, {ARMS[arms].phrases[0]}"
+        labels = seen.labels(POSTURES[posture].bounds + ARMS[arms].bounds + SOUND)
+        result[sentence] = _auc(seen.scores(sentence), labels)
+    return result
+
+
+def _denials(seen: _Seen) -> dict[str, float]:
+    result = {}
+    for concept in (*POSTURES.values(), *ARMS.values()):
+        phrase = concept.phrases[0]
+        sentence = f"{SUBJECT} " + (
+            f"without {phrase[5:]}" if phrase.startswith("with ") else f"not {phrase}"
+        )
+        result[sentence] = _auc(seen.scores(sentence), ~seen.labels(concept.bounds))
+    return result
+
+
+def _sides(seen: _Seen) -> dict[str, float]:
+    result = {}
+    concepts = POSTURES | ARMS | DETAILS
+    for name, concept in concepts.items():
+        side = next((side for side in SIDES if side in name.split("-")), None)
+        if side is None:
+            continue
+        other = SIDES[1 - SIDES.index(side)]
+        mine, theirs = seen.labels(concept.bounds), seen.labels(concepts[name.replace(side, other)].bounds)
+        either = mine ^ theirs
+        sentence = f"{SUBJECT} {concept.phrases[0]}"
+        result[sentence] = _auc(seen.scores(sentence)[either], mine[either])
+    return result
+
+
+def _wordings(seen: _Seen) -> dict[str, float]:
+    result = {}
+    for task in TASKS.values():
+        unseen = [s for s in captions.claim(task.posture, task.arms) if captions.is_held_out(s)]
+        unseen = sorted(unseen, key=lambda s: zlib.crc32(s[::-1].encode()))[:WORDINGS]
+        scores = [seen.scores(sentence) for sentence in unseen]
+        result[task.goal] = float(np.mean([spearman(a, b) for a, b in itertools.combinations(scores, 2)]))
+    return result
+
+
+def path_frames(env: Humanoid, size: int, points: int = 25) -> UInt8[Array, "paths points size size 3"]:
+    """Frames on the straight joint-space ways from standing to each of `PATHS`, feet kept on the floor."""
+    sampler = Sampler(env)
+    start = sampler.leg_joints("standing") + sampler.arm_joints("hanging")
+    ends = jnp.stack([sampler.leg_joints(legs) + sampler.arm_joints(arms) for legs, arms in PATHS.values()])
+    leans = jnp.deg2rad(jnp.array([LEGS[legs].lean for legs, _ in PATHS.values()]))
+    cameras = [{task.goal: task.camera for task in TASKS.values()}.get(goal, CAMERA) for goal in PATHS]
+    camera = jax.tree.map(lambda *leaves: jnp.stack(leaves), *cameras)
+
+    def frame(end: Array, lean: Array, camera: Camera, share: Array) -> Array:
+        zero = jnp.zeros(())
+        qpos = sampler.qpos(start + share * (end - start), share * lean, zero, zero, zero)
+        return render(env.scene, env.view(env.pose_at(qpos), camera), height=size, width=size)
+
+    along = jax.vmap(frame, in_axes=(None, None, None, 0))
+    return jax.jit(jax.vmap(along, in_axes=(0, 0, 0, None)))(ends, leans, camera, jnp.linspace(0, 1, points))
+
+
+def path_scores(clip: ClipCheckpoint, env: Humanoid) -> dict[str, Float[np.ndarray, "points"]]:
+    """Cosine of each path's frames with the sentence for its end."""
+    images = clip.embed_images(path_frames(env, clip.processor.images.size))
+    scores = np.asarray(jnp.einsum("gpd,gd->gp", images, clip.embed_texts(list(PATHS))))
+    return dict(zip(PATHS, scores, strict=True))
+
+
+def slopes(quality: Quality) -> dict[str, float]:
+    """Rank correlation of the cosine with the way along each path."""
+    return {goal: spearman(scores, np.arange(len(scores))) for goal, scores in quality.paths.items()}

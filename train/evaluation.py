@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, Float, UInt32
 
 from envs.types import Env, State
+from jaxrm import metrics
 from jaxrm.types import Pose
 from train.networks import Actor
 from train.rewards import LoopReward, in_blocks
@@ -91,18 +92,17 @@ def episode_keys(seed: int, episodes: int, devices: int) -> UInt32[Array, "episo
 def summary(rollouts: Rollouts, threshold: float = math.nan) -> dict[str, float | None]:
     """Mean reward a step, mean ground-truth return an episode, share of successful episodes and steps.
 
-    `false_positives` is, of the steps in which the predicate fails, the share whose reward is at least
-    `threshold` (see `train/success.py`); None where there is no threshold or no such step.
+    `false_positives` is `jaxrm.metrics.false_positive_rate` by `threshold` (see `train/success.py`); None
+    where it is not defined: there is no threshold, or the predicate fails nowhere.
     """
     success, alive = np.asarray(rollouts.success), np.asarray(rollouts.alive)
-    failing = np.asarray(rollouts.reward)[alive & ~success]
-    known = len(failing) > 0 and not math.isnan(threshold)
+    wrong = metrics.false_positive_rate(np.asarray(rollouts.reward)[alive], success[alive], threshold)
     return {
         "reward": float(np.mean(np.asarray(rollouts.reward, np.float64))),
         "truth_return": float(np.mean(np.sum(np.asarray(rollouts.truth, np.float64), axis=1))),
         "success": float(np.mean(np.mean(success, axis=1) >= SUCCESS_SHARE)),
         "success_steps": float(np.mean(success)),
-        "false_positives": float(np.mean(failing >= threshold)) if known else None,
+        "false_positives": None if math.isnan(wrong) else wrong,
     }
 
 

@@ -1,22 +1,38 @@
-"""What differs from task to task: the settings that a policy run takes where none are given.
+r"""What differs from task to task: the settings that a policy run takes where none are given.
 
 `pendulum` reaches a mean return above -200 (of Gymnasium's reward) in about 20 s on 2 cores.
+With `--reward truth`, 100 starts and the policy's mode: `cartpole` returned 200 of 200 for four seeds of five
+and 184 for one after 600,000 steps; `mountain-car` reached the flag in all episodes of five seeds after
+500,000, and returned 946 after 3,000,000 (by dynamic programming: 951).
 The humanoid settings bring `humanoid/kneeling` to its knees in 800,000 steps. At gamma 0.95, 700,000
 steps and a constant rate, seed 0 knelt too, but toppled before the episode ended.
+
+SAC has recipes of its own (`--algo sac`), for two CPU cores. Those of the VLM-RM paper for the humanoid
+(arXiv 2310.12921; 10M steps, 100 gradient steps for every 3,200 transitions, rewards as they are) are
+
+    python -m train policy humanoid/kneeling --algo sac --control torque --steps 10000000 --num-envs 32 \
+        --unroll-length 100 --updates-per-step 0.03125 --batch-size 512 --learning-starts 50000 \
+        --replay-size 1000000 --tau 0.005 --gamma 0.95 --learning-rate 6e-4 --temperature 1 \
+        --no-normalize-reward --reward-every 1 --policy-hidden 256 256 --value-hidden 256 256 \
+        --activation relu --model DIR_OR_HUB_ID
+
+Its observations are not normalised and ours are.
 """
 
 from typing import Any
 
+_SMALL: dict[str, Any] = {
+    "num_envs": 256,
+    "unroll_length": 20,
+    "learning_rate": 1e-3,
+    "policy_hidden": (64, 64),
+    "value_hidden": (64, 64),
+}
 _RECIPES: dict[str, dict[str, Any]] = {
-    "pendulum": {
-        "steps": 1_000_000,
-        "num_envs": 256,
-        "unroll_length": 20,
-        "gamma": 0.95,
-        "learning_rate": 1e-3,
-        "policy_hidden": (64, 64),
-        "value_hidden": (64, 64),
-    },
+    "pendulum": {"steps": 1_000_000, "gamma": 0.95, **_SMALL},
+    "cartpole": {"steps": 1_000_000, "gamma": 0.98, **_SMALL},
+    "cartpole/swing-up": {"steps": 2_000_000, "gamma": 0.98, "entropy_cost": 1e-2, **_SMALL},
+    "mountain-car": {"steps": 1_500_000, "gamma": 0.99, **_SMALL},
     "humanoid": {"steps": 800_000, "reward_every": 4, "gamma": 0.97},
 }
 
@@ -27,6 +43,7 @@ _SAC: dict[str, dict[str, Any]] = {
         "num_envs": 16,
         "unroll_length": 4,
         "updates_per_step": 0.5,
+        "batch_size": 256,
         "learning_starts": 1_000,
         "gamma": 0.97,
         "learning_rate": 1e-3,
@@ -34,7 +51,7 @@ _SAC: dict[str, dict[str, Any]] = {
         "value_hidden": (64, 64),
         "replay_size": 40_000,
     },
-    "humanoid": {"steps": 800_000, "reward_every": 4, "gamma": 0.97},
+    "humanoid": {"steps": 800_000, "reward_every": 4, "gamma": 0.97, "replay_size": 400_000},
 }
 
 _DEFAULTS: dict[str, Any] = {

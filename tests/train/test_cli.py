@@ -2,7 +2,7 @@
 
 import pytest
 
-from train import cli
+from train import cli, recipes
 from train.config import PolicyConfig
 
 
@@ -47,6 +47,30 @@ def test_settings_not_given_come_from_the_recipe():
     assert cli.parse_policy(["humanoid/kneeling"]).reward_every == 4
     asked = cli.parse_policy(["humanoid/kneeling", "--reward-every", "1", "--gamma", "0.9"])
     assert asked.reward_every == 1 and asked.gamma == 0.9
+
+
+def test_the_learner_has_recipes_of_its_own():
+    assert cli.parse_policy(["humanoid/kneeling"]).num_envs == 256
+    for given in (["--algo", "sac"], ["--algo=sac"]):
+        config = cli.parse_policy(["humanoid/kneeling", *given])
+        assert config.algo == "sac" and config.num_envs == 64
+    config.validate()
+
+
+def test_several_goals_and_negatives():
+    assert cli.parse_policy(["pendulum", "--goal", "a rod"]).goal == "a rod"
+    config = cli.parse_policy(["pendulum", "--goal", "a rod", "a stick", "--negatives", "a ball"])
+    assert config.goals == ("a rod", "a stick") and config.negatives == ("a ball",)
+    assert PolicyConfig("pendulum", goal=["a rod"]).goal == "a rod"
+
+
+def test_the_settings_of_the_paper_are_understood():
+    """Those in the docstring of the recipes: 100 gradient steps for every 3,200 transitions."""
+    command = (recipes.__doc__ or "").partition("python -m train policy ")[2].partition("\n\n")[0]
+    config = cli.parse_policy(command.replace("\\\n", " ").split())
+    config.validate()
+    assert (config.steps_per_iteration, config.updates_per_iteration) == (3_200, 100)
+    assert config.replay_size == 1_000_000 and config.policy_hidden == (256, 256)
 
 
 def test_the_task_comes_first(capsys):

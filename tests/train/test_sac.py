@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from envs.pendulum import Pendulum
-from train import sac
+from train import replay, sac
 from train.config import PolicyConfig
 from train.networks import init_statistics, make_actor, make_twin_critic
 from train.parts import make_learner
-from train.program import make_program
+from train.program import make_mesh, make_program, state_like
 from train.rewards import LoopReward
 
 GAMMA = 0.9
@@ -192,3 +192,15 @@ def test_the_ring_of_the_program_wraps():
     np.testing.assert_array_equal(state.memory.position, 4)
     rows = jax.tree.map(lambda x: np.asarray(x), state.memory.rows)
     np.testing.assert_allclose(rows.score, rows.next_obs[..., 0], atol=1e-6)
+
+
+def test_the_ring_is_written_in_place():
+    """The whole program needs far less room beside its state than a copy of the ring."""
+    settings = small(replay_size=4_000_000)
+    learner = make_learner(settings, 3, 1)
+    program = make_program(settings, Pendulum(), learner, angle_reward(), make_mesh(jax.devices()[:1]))
+    state = state_like(program)
+    memory = program.run.lower(state, (), 1).compile().memory_analysis()
+    ring = replay.size_in_bytes(state.memory)
+    assert ring > 100e6 and memory.temp_size_in_bytes < ring / 10
+    assert memory.alias_size_in_bytes > ring  # donated

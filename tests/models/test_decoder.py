@@ -1,5 +1,8 @@
 """Decoders against golden files of torch in float64, and that all ways of reading on give the same."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -209,15 +212,16 @@ def test_heads_are_spread_with_the_queries_that_ask_them():
 
 
 def test_wrong_inputs_say_what_is_wanted():
-    model = Decoder.abstract(DecoderConfig(LLAMA, 20, 16))
-    with pytest.raises(ValueError, match="17 tokens and vectors do not fit into the decoder's context of 16"):
-        jax.eval_shape(lambda: model.logits(jnp.zeros((1, 17), int)))
-    with pytest.raises(ValueError, match="takes vectors of 12 numbers, got 11"):
-        jax.eval_shape(lambda: model.logits(embeds=jnp.zeros((1, 3, 11))))
-    with pytest.raises(ValueError, match="either tokens or embeds"):
-        model.logits()
-    with pytest.raises(ValueError, match="3 vectors do not fit into a context of 2 slots"):
-        model.extend(model.empty(1, 2), jnp.zeros((1, 3, 12)))
+    model = random(DecoderConfig(LLAMA, 20, 16))
+    for call, message in (
+        (lambda m: m.logits(jnp.zeros((1, 17), int)), "17 tokens and vectors do not fit .* context of 16"),
+        (lambda m: m.logits(embeds=jnp.zeros((1, 3, 11))), "takes vectors of 12 numbers, got 11"),
+        (lambda m: m.logits(), "either tokens or embeds"),
+        (lambda m: m.extend(m.empty(1, 2), jnp.zeros((1, 3, 12))), "3 vectors do not fit .* of 2 slots"),
+        (lambda m: m.remember(jnp.zeros((1, 3, 12)), slots=2), "3 tokens do not fit into 2 slots"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            jax.eval_shape(call, model)
     with pytest.raises(ValueError, match="4 heads cannot share 3"):
         replace(LLAMA, kv_heads=3)
     with pytest.raises(ValueError, match="cannot turn 8 of them"):
@@ -231,3 +235,33 @@ def test_an_empty_context_is_one_that_has_read_nothing():
         got, context = jax.jit(lambda m, x: m.extend(m.empty(2, 6), x))(model, x)
         np.testing.assert_allclose(got, jax.jit(lambda m, x: m.read(x))(model, x), rtol=0, atol=1e-12)
         assert context.mask.tolist() == [[True] * 4 + [False] * 2] * 2
+
+
+SHARDED = """
+import jax, numpy as np, jaxrm
+from jaxrm.models.sharding import shard
+mesh = jax.make_mesh((2,), ("model",), axis_types=(jax.sharding.AxisType.Auto,))
+logits = jax.jit(lambda m, x: m.logits(x))
+tokens = np.random.default_rng(0).integers(0, 20, (2, 7))
+for name in ("llama", "mpt"):
+    model = jaxrm.load_decoder(f"tests/golden/decoder-{name}").model
+    spread = shard(model, mesh)
+    np.testing.assert_allclose(logits(spread, tokens), logits(model, tokens), atol=1e-5)
+    held = [leaf for leaf in jax.tree.leaves(spread) if not leaf.sharding.is_fully_replicated]
+    assert all(leaf.addressable_shards[0].data.size * 2 == leaf.size for leaf in held)
+    print(name, sum(leaf.size for leaf in held) / sum(leaf.size for leaf in jax.tree.leaves(model)))
+"""
+
+
+def test_logits_are_the_same_over_two_devices():
+    """In a process of their own. What is odd cannot be halved and stays whole: heads, hidden units."""
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "JAX_PLATFORMS": "cpu",
+    }
+    command = [sys.executable, "-c", SHARDED]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root)
+    assert done.returncode == 0, done.stderr
+    shares = dict(line.split() for line in done.stdout.splitlines())
+    assert shares.keys() == {"llama", "mpt"} and all(float(share) > 0.6 for share in shares.values())

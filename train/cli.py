@@ -24,6 +24,7 @@ programs:
   policy TASK   train a policy on a task        python -m train policy humanoid/kneeling
   eval RUN      judge a trained policy again    python -m train eval runs/humanoid-kneeling-seed0
   clip          train the small CLIP            python -m train clip
+  judge DIR     renew the card of a small CLIP  python -m train judge checkpoints/scene-clip
 
 `python -m train PROGRAM --help` tells more; after `policy TASK` it shows the defaults of task and --algo."""
 
@@ -120,4 +121,14 @@ def _clip(arguments: list[str]) -> None:
     clip.main(_parse(clip.ClipConfig, "clip", arguments))
 
 
-_PROGRAMS: dict[str, Callable[[list[str]], None]] = {"policy": _policy, "eval": _eval, "clip": _clip}
+def _judge(arguments: list[str]) -> None:
+    clip: Any = importlib.import_module("train.clip")
+    clip.judge(_parse(clip.JudgeConfig, "judge", arguments))
+
+
+_PROGRAMS: dict[str, Callable[[list[str]], None]] = {
+    "policy": _policy,
+    "eval": _eval,
+    "clip": _clip,
+    "judge": _judge,
+}

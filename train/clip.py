@@ -3,8 +3,8 @@
     python -m train clip --overwrite
 
 Every caption carries a degree of truth for every frame. The loss is SigLIP's pairwise sigmoid
-(arXiv 2303.15343) with those degrees as soft targets, plus a linear read-out of the measured geometry
-from the image embedding, which is thrown away after training.
+(arXiv 2303.15343) with those degrees as soft targets, plus two linear read-outs that are thrown away after
+training: the measured geometry from the image's embedding, and where every limb is from the image's tokens.
 """
 
 import time
@@ -55,7 +55,11 @@ class ClipConfig:
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     measure_weight: float = 0.5
-    """Weight of the read-out of the measured geometry."""
+    """Weight of the read-out of the measured geometry from the image's embedding."""
+    place_weight: float = 1.0
+    """Weight of the read-out of where every limb is from the image tower's tokens."""
+    start: Path | None = None
+    """A checkpoint of the same sizes whose weights are trained on; random ones without."""
     ema: float = 0.999
     """Decay of the weight average that is saved."""
     size: int = 64
@@ -124,13 +128,13 @@ def main(config: ClipConfig) -> None:
     corpus = _corpus(claims, texts, np.random.default_rng(config.seed))
 
     key_model, key_pool, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 4)
-    model = Clip.create(architecture, key_model)
+    model = _start(config, architecture) if config.start else Clip.create(architecture, key_model)
     console.print(
         f"{config.images:,} frames of {config.size} px on {jax.default_backend()}; rolling out bodies ..."
     )
     pool = jax.block_until_ready(scenes.state_pool(env, key_pool, config.pool))
-    scale = _measure_scale(env, pool[:4096])
-    learner, optimizer = _learner(config, model, len(scale[0]))
+    scale = _scale(env, pool[:: len(pool) // 2048], config.size)
+    learner, optimizer = _learner(config, model, scale)
     console.print(f"{len(pool):,} states after {time.time() - start:.0f} s; compiling ...")
 
     run = jax.jit(
@@ -140,8 +144,9 @@ def main(config: ClipConfig) -> None:
     for call in range(calls):
         learner, losses = run(learner, pool, corpus, jax.random.fold_in(key_train, call))
         seen = (call + 1) * config.steps_per_call * config.batch
-        caption_loss, measure_loss = np.asarray(losses)
-        line = f"{seen:>9,} frames  captions {caption_loss:.4f}  measures {measure_loss:.4f}"
+        line = f"{seen:>9,} frames"
+        for name, value in zip(("captions", "measures", "places"), np.asarray(losses), strict=True):
+            line += f"  {name} {value:.4f}"
         console.print(f"{line}  {time.time() - start:5.0f} s", highlight=False)
 
     processor = Processor(default_settings(config.size), texts, _known(claims, everything))
@@ -199,18 +204,40 @@ def _known(claims: captions.Claims, everything: list[str]) -> TrainingWords:
     return TrainingWords(TrainingWords.of(everything).words, tuple(single))
 
 
-def _measure_scale(env: Humanoid, qpos: Float[Array, "n nq"]) -> tuple[Array, Array]:
-    """Mean and spread of the flattened measures, to bring their read-out near 1."""
-    values = jax.jit(jax.vmap(lambda qpos: _flat(env.measures(env.pose_at(qpos)))))(qpos)
-    return values.mean(0), values.std(0) + 1e-3
+class Scale(NamedTuple):
+    """Mean and spread of what is read out, to bring it near 1: (measures), (places)."""
+
+    measures: tuple[Array, Array]
+    places: tuple[Array, Array]
+
+
+def _scale(env: Humanoid, qpos: Float[Array, "n nq"], size: int) -> Scale:
+    batch = jax.jit(partial(scenes.draw, env, size=size))(qpos, jax.random.key(0))
+    measures = jax.vmap(_flat)(batch.measures)
+    return Scale(*((x.mean(0), x.std(0) + 1e-3) for x in (measures, batch.places)))
 
 
 def _flat(measures: Any) -> Float[Array, "measures"]:
     return jnp.concatenate([jnp.atleast_1d(value) for value in measures])
 
 
-def _learner(config: ClipConfig, model: Clip, measures: int) -> tuple[Learner, optax.GradientTransformation]:
-    weights = {"clip": model, "bias": jnp.float32(0), "readout": jnp.zeros((config.projection, measures))}
+def _start(config: ClipConfig, architecture: ModelConfig) -> Clip:
+    model = jaxrm.load_clip(str(config.start)).model
+    if model.config != architecture:
+        raise ValueError(
+            f"{str(config.start)!r} is of another size or vocabulary: {model.config}, not {architecture}"
+        )
+    return model
+
+
+def _learner(config: ClipConfig, model: Clip, scale: Scale) -> tuple[Learner, optax.GradientTransformation]:
+    tokens = (config.size // config.patch) ** 2 + 1
+    weights = {
+        "clip": model,
+        "bias": jnp.float32(0),
+        "measures": jnp.zeros((config.projection, len(scale.measures[0]))),
+        "places": jnp.zeros((tokens * config.width, len(scale.places[0]))),
+    }
     steps = config.images // config.batch
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, min(500, steps // 10 + 1), steps, 1e-5
@@ -239,9 +266,14 @@ def _run(config: ClipConfig, env: Humanoid, optimizer, scale, settings, learner:
         tokens = corpus.tokens[chosen, wording]
         degrees = captions.degrees(batch.misses, corpus.parts[chosen], corpus.negated[chosen])
         targets = FLOOR + (1 - 2 * FLOOR) * degrees
-        measures = (jax.vmap(_flat)(batch.measures) - scale[0]) / scale[1]
+        truths = [
+            (value - mean) / spread
+            for value, (mean, spread) in zip(
+                (jax.vmap(_flat)(batch.measures), batch.places), scale, strict=True
+            )
+        ]
         loss = partial(
-            _loss, frames=batch.frames, tokens=tokens, targets=targets, measures=measures, settings=settings
+            _loss, frames=batch.frames, tokens=tokens, targets=targets, truths=truths, settings=settings
         )
         gradient, losses = jax.grad(lambda w: _weighted(config, loss(w)), has_aux=True)(learner.weights)
         updates, state = optimizer.update(gradient, learner.optimizer, learner.weights)
@@ -254,17 +286,19 @@ def _run(config: ClipConfig, env: Humanoid, optimizer, scale, settings, learner:
     return learner, losses.mean(0)
 
 
-def _weighted(config: ClipConfig, losses: Float[Array, "2"]) -> tuple[Array, Array]:
-    return losses[0] + config.measure_weight * losses[1], losses
+def _weighted(config: ClipConfig, losses: Float[Array, "3"]) -> tuple[Array, Array]:
+    return losses @ jnp.array([1.0, config.measure_weight, config.place_weight]), losses
 
 
-def _loss(weights: dict[str, Any], frames, tokens, targets, measures, settings) -> Float[Array, "2"]:
-    """Soft-target sigmoid loss over all pairs, less its least possible value; and the read-out's error."""
+def _loss(weights: dict[str, Any], frames, tokens, targets, truths, settings) -> Float[Array, "3"]:
+    """Soft-target sigmoid loss over all pairs, less its least possible value; and the read-outs' errors."""
     clip = weights["clip"]
-    images = clip.encode_pixels(preprocess(frames, settings))
+    features = clip.vision.features(preprocess(frames, settings))
+    images = clip.vision_projection(features[:, 0])  # as `clip.encode_pixels`
     similarity = unit(images) @ unit(clip.encode_tokens(tokens)).T
     logits = jnp.exp(clip.logit_scale[...]) * similarity + weights["bias"]
     entropy = -(targets * jnp.log(targets) + (1 - targets) * jnp.log1p(-targets))
     pairs = optax.sigmoid_binary_cross_entropy(logits, targets) - entropy
-    error = images @ weights["readout"] - measures
-    return jnp.stack([pairs.mean(), jnp.mean(error**2)])
+    readouts = images @ weights["measures"], features.reshape(len(features), -1) @ weights["places"]
+    errors = [jnp.mean((read - truth) ** 2) for read, truth in zip(readouts, truths, strict=True)]
+    return jnp.stack([pairs.mean(), *errors])

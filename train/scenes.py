@@ -13,11 +13,11 @@ from envs.humanoid import captions, reach
 from envs.humanoid.env import Humanoid
 from envs.humanoid.measure import Measures
 from envs.humanoid.postures import Sampler, turn
-from jaxrm.render import Camera, Scene, render
+from jaxrm.render import Camera, Scene, View, render
 
 # Cameras of the training frames: around the presets. Azimuth needs no range, bodies are turned.
-DISTANCE = (2.1, 3.6)  # m
-ELEVATION = (-26.0, 0.0)  # degrees
+DISTANCE = (2.1, 3.1)  # m
+ELEVATION = (-24.0, -2.0)  # degrees
 HEIGHT = (0.5, 1.0)  # m, of the point looked at
 # How looks vary, as shares of their own value or around it
 COLOUR = 0.06  # standard deviation of a limb's colour
@@ -31,9 +31,12 @@ STEPS = 60  # of pulling, at most; nine in ten arrive
 
 
 class Scenes(NamedTuple):
+    """Frames, and what is true in them; `places` are the geoms' centres in the camera's frame, metres."""
+
     frames: UInt8[Array, "n size size 3"]
     misses: Float[Array, "n concepts"]
     measures: Measures
+    places: Float[Array, "n coordinates"]
 
 
 def pulled_states(env: Humanoid, key: Array, count: int) -> Float[Array, "n nq"]:
@@ -141,9 +144,19 @@ def draw(env: Humanoid, qpos: Float[Array, "n nq"], key: Array, size: int) -> Sc
         sun = view.light_dir + SUN * jax.random.normal(key_look, view.light_dir.shape)
         view = view._replace(light_dir=sun / jnp.linalg.norm(sun, axis=-1, keepdims=True))
         measures = env.measures(pose)
-        return Scenes(render(scene, view, height=size, width=size), captions.misses(measures), measures)
+        return Scenes(
+            frames=render(scene, view, height=size, width=size),
+            misses=captions.misses(measures),
+            measures=measures,
+            places=_places(env, view),
+        )
 
     return jax.vmap(one)(qpos, jax.random.split(key, len(qpos)))
+
+
+def _places(env: Humanoid, view: View) -> Float[Array, "coordinates"]:
+    seen = (view.geom_pos - view.camera_pos) @ view.camera_mat
+    return seen[np.flatnonzero(env.mj_model.geom_bodyid > 0)].reshape(-1)
 
 
 def _look(scene: Scene, key: Array) -> Scene:

@@ -44,22 +44,34 @@ def test_the_same_captions_give_the_same_tokeniser():
 def test_the_loss_is_zero_where_the_logits_are_the_targets():
     """At similarity s and bias 0 the least loss is at targets sigmoid(scale * s), and it is 0 there."""
 
+    class Vision:
+        def features(self, pixels):
+            return jnp.array([[[1.0, 0.0], [0.0, 2.0]], [[0.6, 0.8], [0.0, 2.0]]])
+
     class OneDirection:
         logit_scale = np.log(2.0)[None]
+        vision = Vision()
 
-        def encode_pixels(self, pixels):
-            return jnp.array([[1.0, 0.0], [0.6, 0.8]])
+        def vision_projection(self, x):
+            return x
 
         def encode_tokens(self, tokens):
             return jnp.array([[1.0, 0.0]])
 
     settings = jaxrm.load_clip("scene-clip").processor.images
     frames = jnp.zeros((2, settings.size, settings.size, 3), jnp.uint8)
-    weights = {"clip": OneDirection(), "bias": jnp.float32(0), "readout": jnp.zeros((2, 3))}
+    last_token = jnp.zeros((4, 5)).at[3].set(1.0)
+    weights = {
+        "clip": OneDirection(),
+        "bias": jnp.float32(0),
+        "measures": jnp.zeros((2, 3)),
+        "places": last_token,
+    }
     targets = jax.nn.sigmoid(2.0 * jnp.array([[1.0], [0.6]]))
-    loss = program._loss(weights, frames, None, targets, jnp.ones((2, 3)), settings)
-    np.testing.assert_allclose(loss, [0.0, 1.0], atol=1e-6)
-    worse = program._loss(weights, frames, None, 1 - targets, jnp.ones((2, 3)), settings)
+    truths = [jnp.ones((2, 3)), jnp.full((2, 5), 4.0)]
+    loss = program._loss(weights, frames, None, targets, truths, settings)
+    np.testing.assert_allclose(loss, [0.0, 1.0, 4.0], atol=1e-6)
+    worse = program._loss(weights, frames, None, 1 - targets, truths, settings)
     assert float(worse[0]) > 0.1
 
 

@@ -8,6 +8,7 @@ no episode ends early: 200 steps, whatever the pole does.
 import jax
 import jax.numpy as jnp
 import mujoco
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from envs.classic import ClassicControl, Physics, pick_camera, wrap_angle
@@ -22,12 +23,12 @@ MAX_FORCE = 10.0  # N
 TIME_STEP = 0.02  # s
 EPISODE_LENGTH = 200  # steps
 RAIL = 2.4  # m: half of the rail; beyond it Gymnasium's task has failed
-UPRIGHT = 12 * jnp.pi / 180  # rad, Gymnasium's limit: within it the pole counts as upright
+UPRIGHT = 12 * np.pi / 180  # rad, Gymnasium's limit: within it the pole counts as upright
 START_NOISE = 0.05  # m, rad and per second, uniform
 # Limits of what is observed: m, m/s, rad, rad/s; Gymnasium's for place and angle. Without early ends most
 # of what a beginner sees is lost poles and carts; they would stretch the scale on which learners normalise
 # until the few degrees that matter drown, and a policy learns to let the pole go round instead.
-SEEN = jnp.array([4.8, 5.0, 24 * jnp.pi / 180, 5.0])
+SEEN = np.array([4.8, 5.0, 24 * np.pi / 180, 5.0], np.float32)
 
 TOTAL_MASS = CART_MASS + POLE_MASS
 POLE_MOMENT = POLE_MASS * HALF_POLE  # kg m

@@ -54,3 +54,9 @@ def test_eight_devices_equal_one(algo):
         timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_importing_the_programs_leaves_jax_alone():
+    """Once jax has looked for devices, the cores of a machine cannot become devices any more."""
+    code = "import envs, jaxrm, train.cli, jax._src.xla_bridge as bridge; assert not bridge._backends"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,7 +9,8 @@ steps, and its recipe has not been run to the end.
 The humanoid settings bring `humanoid/kneeling` to its knees in 800,000 steps. At gamma 0.95, 700,000
 steps and a constant rate, seed 0 knelt too, but toppled before the episode ended.
 
-SAC has recipes of its own (`--algo sac`), for two CPU cores. Those of the VLM-RM paper for the humanoid
+SAC has recipes of its own (`--algo sac`), for two CPU cores: `pendulum` reaches -138 to -174 in 40,000 steps
+(seeds 0 to 4); the humanoid's has not been run to its end. Those of the VLM-RM paper for the humanoid
 (arXiv 2310.12921; 10M steps, 100 gradient steps for every 3,200 transitions, rewards as they are) are
 
     python -m train policy humanoid/kneeling --algo sac --control torque --steps 10000000 --num-envs 32 \

@@ -11,7 +11,13 @@ from rich.table import Table
 from train.config import PolicyConfig
 from train.folder import write_text
 
-COLUMNS = ("success_start", "success_end", "truth_return_end", "reward_end", "false_positives_end")
+COLUMNS = {  # figures of `result.json`, and their heads in the table
+    "success_start": "success before",
+    "success_end": "success after",
+    "truth_return_end": "true return",
+    "reward_end": "reward",
+    "false_positives_end": "false positives",
+}
 
 
 def check(config: PolicyConfig) -> None:
@@ -32,8 +38,8 @@ def report(config: PolicyConfig, results: list[dict[str, Any]], console: Console
     """Prints the table and writes it to the folder's `result.json`: mean and values of each figure."""
     table = Table(title=f"{config.task}: {config.seeds} seeds")
     table.add_column("seed")
-    for name in COLUMNS:
-        table.add_column(name, justify="right")
+    for head in COLUMNS.values():
+        table.add_column(head, justify="right")
     for result in results:
         table.add_row(str(result["seed"]), *(_shown(result[name]) for name in COLUMNS))
     values = {name: [result[name] for result in results] for name in COLUMNS}

@@ -64,7 +64,7 @@ def main(
     parts = Parts.build(config)
     whole = program.make_program(config, parts.env, parts.learner, parts.reward)
     weights = parts.reward.weights
-    state = whole.init(jax.random.PRNGKey(0))
+    state = begun(config, whole.init(jax.random.PRNGKey(0)))
     state, _ = whole.run(state, weights, jnp.int32(1))
 
     def loop() -> Any:
@@ -128,10 +128,7 @@ def make_update(
     parts: Parts, mesh: Mesh, state: TrainState, steps: Transition, keys: Any
 ) -> Callable[[], Any]:
     """What the learner does with an unroll, on one device; its memory is donated, as in the loop."""
-    config = parts.config
-    # past the steps that SAC only collects
-    begun = config.learning_starts // config.steps_per_iteration + 1
-    state = state._replace(iteration=jnp.int32(begun))
+    state = begun(parts.config, state)
 
     def learn(memory: Any, state: TrainState, steps: Transition, keys: Any) -> Any:
         experience = Experience(steps, steps.truth, steps.valid)
@@ -148,6 +145,12 @@ def make_update(
         return params, opt_state, figures
 
     return update
+
+
+def begun(config: PolicyConfig, state: TrainState) -> TrainState:
+    """Past the steps that SAC only collects."""
+    iteration = config.learning_starts // config.steps_per_iteration + 1
+    return state._replace(iteration=jax.device_put(jnp.int32(iteration), state.iteration.sharding))
 
 
 def fastest(call: Callable[[], Any], repeats: int) -> float:

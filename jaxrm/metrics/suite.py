@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
-from jaxrm.metrics.bootstrap import bootstrap_interval
+from jaxrm.metrics.bootstrap import Statistic, bootstrap_interval
 from jaxrm.metrics.inputs import numbers
 from jaxrm.metrics.rank import roc_auc
 
@@ -115,17 +115,20 @@ def _row(
     nan = float("nan")
     if not right.size:
         return PerturbationRow(name, 0, nan, (nan, nan), nan, (nan, nan), nan, (nan, nan), nan, nan)
-    options = {"seed": seed, "resamples": resamples}
+
+    def interval(*samples: np.ndarray, statistic: Statistic = np.mean) -> Interval:
+        return bootstrap_interval(*samples, seed=seed, statistic=statistic, resamples=resamples)
+
     gaps, ordered = right - worse, _ordered(right, worse)
     return PerturbationRow(
         name,
         right.size,
         float(gaps.mean()),
-        bootstrap_interval(gaps, **options),
+        interval(gaps),
         float(ordered.mean()),
-        bootstrap_interval(ordered, **options),
+        interval(ordered),
         _auc(right, worse),
-        bootstrap_interval(right, worse, statistic=_auc, **options),
+        interval(right, worse, statistic=_auc),
         float(_ordered(*control).mean()) if control else nan,
         _auc(*control) if control else nan,
     )

@@ -28,9 +28,10 @@ def test_a_score_that_knows_one_that_does_not_and_a_tie():
 
 def test_what_does_not_spoil_is_left_out():
     spoiled = np.where(np.arange(40) < 10, RIGHT - 1, RIGHT + 1)
-    kwargs = {"seed": 0, "resamples": 20}
     chosen = {"cut": np.arange(40) < 10, "none": np.zeros(40, bool)}
-    cut, none = perturbation_rows(Scores(RIGHT, {"cut": spoiled, "none": spoiled}), wrong=chosen, **kwargs)
+    cut, none = perturbation_rows(
+        Scores(RIGHT, {"cut": spoiled, "none": spoiled}), wrong=chosen, seed=0, resamples=20
+    )
     assert cut.pairs == 10 and cut.accuracy == 1
     assert none.pairs == 0 and math.isnan(none.auc)
 

@@ -1,0 +1,162 @@
+"""Was an instruction carried out? Judged on the states of a trajectory, not on how they came about.
+
+An action begins in one condition of the body and ends in another. It is carried out where the first holds
+early, the last at the end, and those between in order: a trajectory that is reversed, cut short, frozen, or
+that falls over in the physics, is judged by the same numbers.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from envs.humanoid.concepts import POSTURES
+from envs.humanoid.criteria import INF, Bound, miss
+from envs.humanoid.env import Humanoid
+from envs.humanoid.instructions import ACTIONS, Action, action_table
+
+EARLY = 0.4  # share of the frames in which the start must show
+TOLERANCE = 0.4  # of the bounds, in units of their slack: bodies in motion are less exact than those at rest
+TURN = np.deg2rad(40.0)  # rad, least turn of the torso about the vertical
+_RIGHT, _LEFT = 0, 1  # in the order of the measures
+
+
+def _up(side: int) -> Bound:
+    return Bound("hand above the head", lambda m: m.hands_above_head[side], 0.0, INF, 0.15)
+
+
+def _down(side: int) -> Bound:
+    return Bound("hand below the shoulder", lambda m: m.hands_above_shoulders[side], -INF, -0.1, 0.1)
+
+
+# What can begin or end an action. `facing` does the same for turns, whose end lies in the past as well.
+CONDITIONS: dict[str, tuple[Bound, ...]] = {
+    "standing": POSTURES["standing"].bounds,
+    # within the tolerance a body that sits low on its heels is no other than one with its legs ahead
+    "kneeling": (
+        *POSTURES["kneeling"].bounds,
+        Bound("feet behind", lambda m: m.ankle_ahead, -INF, 0.2, 0.2),
+    ),
+    "sitting": POSTURES["sitting"].bounds,
+    "bending": POSTURES["bending"].bounds,
+    "left leg up": POSTURES["right-leg"].bounds,  # stands on the right one
+    "right leg up": POSTURES["left-leg"].bounds,
+    "down": (_down(_RIGHT), _down(_LEFT)),
+    "left": (_up(_LEFT), _down(_RIGHT)),
+    "right": (_up(_RIGHT), _down(_LEFT)),
+    "both": (_up(_RIGHT), _up(_LEFT)),
+}
+_NAMES = tuple(CONDITIONS)
+_LEGS = {
+    "kneel": ("standing", "kneeling"),
+    "get up": ("kneeling", "standing"),
+    "sit": ("standing", "sitting"),
+    "stand up": ("sitting", "standing"),
+    "bow": ("standing", "bending"),
+    "straighten": ("bending", "standing"),
+    "turn": ("standing", "standing"),
+}
+
+
+def _ends(action: Action) -> tuple[str, str]:
+    """Names of the conditions in which an action begins and ends."""
+    if action.verb in _LEGS:
+        return _LEGS[action.verb]
+    low, high = ("down", action.side) if action.part == "arm" else ("standing", f"{action.side} leg up")
+    return (low, high) if action.verb == "raise" else (high, low)
+
+
+_ENDS = np.array([[_NAMES.index(name) for name in _ends(action)] for action in ACTIONS])
+_TURNS = np.array([{"left": 1, "right": -1}[a.side] if a.verb == "turn" else 0 for a in ACTIONS])
+
+
+class Signs(NamedTuple):
+    """What judging needs of each frame: which of `CONDITIONS` hold, and where the torso faces, rad.
+
+    Frames may be put in another order (`jaxrm.metrics.reorder`) and judged again, without their states.
+    """
+
+    holds: Bool[Array, "*batch t conditions"]
+    heading: Float[Array, "*batch t"]
+
+
+def signs(env: Humanoid, qpos: Float[Array, "t nq"]) -> Signs:
+    """Reads one trajectory."""
+
+    def look(qpos: Array) -> Signs:
+        measures = env.measures(env.pose_at(qpos))
+        far = jnp.stack([miss(bounds, measures) for bounds in CONDITIONS.values()])
+        return Signs(far <= TOLERANCE, heading(qpos))
+
+    return jax.vmap(look)(qpos)
+
+
+def heading(qpos: Float[Array, "nq"]) -> Float[Array, ""]:
+    """Where the torso faces about the vertical, rad. Told by its left, which stays level while it bows."""
+    w, x, y, z = qpos[3:7]
+    return jnp.arctan2(-2 * (x * y - w * z), 1 - 2 * (x * x + z * z))
+
+
+class _Film(NamedTuple):
+    """A trajectory as it is judged: `facing` counts all turns, frames outside the mask hold nothing."""
+
+    holds: Bool[Array, "t conditions"]
+    facing: Float[Array, "t"]
+    mask: Bool[Array, "t"]
+
+
+def _film(signs: Signs, mask: Bool[Array, "t"]) -> _Film:
+    # a masked frame faces where the last real one did, or the count of turns would follow it
+    places = jax.lax.cummax(jnp.where(mask, jnp.arange(len(mask)), jnp.argmax(mask)))
+    yaw = signs.heading[places]
+    step = (jnp.diff(yaw, prepend=yaw[:1]) + jnp.pi) % (2 * jnp.pi) - jnp.pi
+    return _Film(signs.holds & mask[:, None], jnp.cumsum(step), mask)
+
+
+def truth(signs: Signs, mask: Bool[Array, "t"]) -> Bool[Array, "instructions"]:
+    """Which of `INSTRUCTIONS` one trajectory carries out; pure, callers `vmap`."""
+    film = _film(signs, mask)
+    return jax.vmap(lambda actions: _does(film, actions))(jnp.asarray(action_table()))
+
+
+def carried_out(signs: Signs, mask: Bool[Array, "t"], which: Int[Array, ""] | int) -> Bool[Array, ""]:
+    """Whether one trajectory does the instruction of this number; pure, callers `vmap`.
+
+    Args:
+      mask: which frames belong to the trajectory; one with none does nothing.
+    """
+    return _does(_film(signs, mask), jnp.asarray(action_table())[which])
+
+
+def _does(film: _Film, actions: Int[Array, "2"]) -> Bool[Array, ""]:
+    """For a row of `action_table`: the earliest frame that will do, for each condition in turn."""
+    one, other = actions[0], actions[1]
+    ends = jnp.asarray(_ENDS)
+    t, rank, count = len(film.mask), jnp.cumsum(film.mask) - 1, film.mask.sum()
+    last = jnp.max(jnp.where(film.mask, jnp.arange(t), 0))
+    begun = _first(film.holds[:, ends[one, 0]] & (rank <= EARLY * (count - 1)), jnp.int32(0))
+    ended = _end(film, one, begun)
+    first_end = _first(ended, begun + 1)
+    again = _first(film.holds[:, ends[other, 0]], first_end)
+    second = _end(film, other, again)
+    done_one = (first_end < t) & ended[last]
+    done_two = (first_end < t) & (again < last) & second[last]
+    return (begun < t) & jnp.where(other < 0, done_one, done_two)
+
+
+def _first(holds: Bool[Array, "t"], start: Int[Array, ""]) -> Int[Array, ""]:
+    """The first frame from `start` on where it holds; t where none does."""
+    found = holds & (jnp.arange(len(holds)) >= start)
+    return jnp.where(found.any(), jnp.argmax(found), len(holds))
+
+
+def _end(film: _Film, action: Int[Array, ""], start: Int[Array, ""]) -> Bool[Array, "t"]:
+    """Where an action that began at `start` has ended."""
+    turn = jnp.asarray(_TURNS)[action]
+    since = film.mask & (jnp.arange(len(film.mask)) >= start)
+    facing = turn * film.facing
+    least = jax.lax.cummin(jnp.where(since, facing, jnp.inf))
+    turned = (turn == 0) | (facing - least >= TURN)
+    return film.holds[:, jnp.asarray(_ENDS)[action, 1]] & turned & since

@@ -9,6 +9,7 @@ from typing import Any, cast
 from envs import pendulum
 from envs.cartpole import CartPole, SwingUp
 from envs.humanoid import tasks as humanoid
+from envs.mjcf import MjcfEnv
 from envs.mountain_car import MountainCar
 from envs.types import Env
 
@@ -31,7 +32,8 @@ def make(name: str, **options: Any) -> Env:
     """Builds an environment.
 
     Args:
-      name: one of `names()`, or `module:factory` for a callable of the user's own.
+      name: one of `names()`, `module:factory` for a callable of the user's own, or the path of a MuJoCo
+        model that ends in .xml or .urdf (see `envs.mjcf`).
       **options: passed on, e.g. `control="torque"`.
 
     Raises:
@@ -39,6 +41,8 @@ def make(name: str, **options: Any) -> Env:
     """
     if name in _FACTORIES:
         return _FACTORIES[name](**options)
+    if name.endswith((".xml", ".urdf")):
+        return MjcfEnv(name, **options)
     if ":" in name:
         return _load_factory(name)(**options)
     near = difflib.get_close_matches(name, _FACTORIES, n=3, cutoff=0.4)

@@ -70,6 +70,14 @@ class Env(Protocol):
         ...
 
 
+def has_truth(env: Env) -> bool:
+    """Whether success, progress and reward of an environment mean anything.
+
+    One that knows its body and no task says `has_truth = False`: a sentence alone can train it.
+    """
+    return getattr(env, "has_truth", True)
+
+
 def episode_done(state: State) -> Bool[Array, "*batch"]:
     return state.terminated | state.truncated
 

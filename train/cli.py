@@ -22,6 +22,7 @@ usage: python -m train PROGRAM ...
 
 programs:
   policy TASK   train a policy on a task        python -m train policy humanoid/kneeling
+                or on a body of your own        python -m train policy --mjcf robot.xml --goal "a robot arm"
   eval RUN      judge a trained policy again    python -m train eval runs/humanoid-kneeling-seed0
   clip          train the small CLIP            python -m train clip
   judge DIR     renew the card of a small CLIP  python -m train judge checkpoints/scene-clip
@@ -74,15 +75,19 @@ def parse_policy(arguments: list[str]) -> PolicyConfig:
     """A config from the command line, what is not given being the task's own default.
 
     Raises:
-      ValueError: the first argument is no task; its recipe gives the other defaults.
+      ValueError: the first argument is no task, whose recipe gives the other defaults, nor --mjcf.
     """
     task = arguments[0] if arguments and not arguments[0].startswith("-") else None
     algo = _option(arguments, "--algo", "ppo")
-    if task is None:
+    fields: Any
+    mjcf = _option(arguments, "--mjcf", "")
+    if task is None and mjcf:
+        default, fields = PolicyConfig(mjcf=Path(mjcf), algo=algo), PolicyConfig
+    elif task is None:
         if not {"-h", "--help"} & set(arguments):
             raise ValueError("name the task first: python -m train policy humanoid/kneeling --seed 1")
         default = PolicyConfig(task="humanoid/kneeling", algo=algo)
-        fields: Any = Annotated[PolicyConfig, tyro.conf.arg(name="")]
+        fields = Annotated[PolicyConfig, tyro.conf.arg(name="")]
     else:
         default, fields = PolicyConfig(task=task, algo=algo), PolicyConfig
     return _parse(fields, "policy", arguments, default)

@@ -35,8 +35,10 @@ def _of_recipe() -> Any:
 class PolicyConfig:
     """Train a policy on a task. What is not given comes from the task's recipe (`train/recipes.py`)."""
 
-    task: tyro.conf.Positional[str]
-    """Name of the task, or `module:factory` for one of your own."""
+    task: tyro.conf.Positional[str] = ""
+    """Name of the task, or `module:factory` for one of your own; none with --mjcf."""
+    mjcf: Path | None = None
+    """Instead of a task, a body of your own: the file of a MuJoCo model with actuators. Needs --goal."""
     goal: str | tuple[str, ...] | None = None
     """A sentence that replaces the task's own prompt; of several, the mean direction counts."""
     negatives: tuple[str, ...] = ()
@@ -45,12 +47,20 @@ class PolicyConfig:
     """clip: the sentence; truth: the task's ground-truth reward."""
     model: str = "scene-clip"
     """A CLIP: a directory, a model that comes with us, or a hub id."""
+    baseline: str | None = None
+    """With alpha: a sentence that replaces the task's own of the body doing nothing in particular."""
     alpha: float = 0.0
     """Strength of goal-baseline regularisation; 0 is the cosine with the goal."""
     allow_unknown_words: bool = False
     """Take a sentence with words that the model never saw."""
     control: str | None = None
     """How actions move the body, e.g. position or torque; by default the task's own."""
+    camera: str | None = None
+    """A preset of the task; with --mjcf one of the model, or distance,azimuth,elevation[,height] (m, deg)."""
+    substeps: int | None = None
+    """With --mjcf: physics steps an action; by default as many as make about 17.5 ms."""
+    episode_length: int | None = None
+    """Steps of an episode; by default the task's own, with --mjcf 100."""
     algo: str = "ppo"
     """The learner: ppo or sac."""
     steps: int = _of_recipe()
@@ -138,6 +148,9 @@ class PolicyConfig:
     def __post_init__(self) -> None:
         if self.out is not None:
             object.__setattr__(self, "out", Path(self.out))
+        if self.mjcf is not None:
+            object.__setattr__(self, "mjcf", Path(self.mjcf).expanduser().absolute())
+            object.__setattr__(self, "task", self.task or self._task_of_body)
         if isinstance(self.goal, list | tuple):
             object.__setattr__(self, "goal", self.goal[0] if len(self.goal) == 1 else tuple(self.goal))
         for name, value in recipes.of(self.task, self.algo).items():
@@ -160,6 +173,7 @@ class PolicyConfig:
         for name in ("gae_lambda", "alpha"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0 to 1")
+        self._check_body()
         self._check_sentences()
         positive = ("steps", "seeds", "num_envs", "num_shards", "unroll_length", *_POSITIVE[self.algo])
         for name in (*positive, "reward_every", "reward_batch", "eval_episodes", "calls_per_checkpoint"):
@@ -172,7 +186,23 @@ class PolicyConfig:
         if self.algo == "sac":
             self._check_sac()
 
+    def _check_body(self) -> None:
+        if not self.task:
+            raise ValueError("name a task, or a body of your own with --mjcf FILE")
+        if self.mjcf is None:
+            if self.task.endswith((".xml", ".urdf")):
+                raise ValueError(f"a body of your own is named by --mjcf {self.task}")
+            return
+        if self.task != self._task_of_body:
+            raise ValueError(f"task {self.task!r} has a body of its own: give a task or --mjcf, not both")
+        if self.reward == "truth":
+            raise ValueError(f"{self.mjcf.name!r} has no ground truth: leave out --reward truth, give --goal")
+        if not self.goals:
+            raise ValueError(f"no goal for {self.mjcf.name!r}: say what it shall do with --goal SENTENCE")
+
     def _check_sentences(self) -> None:
+        if self.baseline is not None and not (self.alpha and self.baseline.strip()):
+            raise ValueError("baseline is empty" if self.alpha else "baseline is of no use without alpha")
         if self.alpha and self.reward != "clip":
             raise ValueError(f"alpha is of no use to reward {self.reward!r}")
         for name, sentences in (("goal", self.goals), ("negatives", self.negatives)):
@@ -225,6 +255,10 @@ class PolicyConfig:
         samples = self.num_envs // self.num_shards * self.unroll_length
         if samples % self.minibatches:
             raise ValueError(f"{self.minibatches} minibatches do not divide the {samples} samples of a shard")
+
+    @property
+    def _task_of_body(self) -> str:
+        return f"mjcf/{self.mjcf.stem}" if self.mjcf else ""
 
     @property
     def steps_per_iteration(self) -> int:

@@ -89,27 +89,34 @@ def episode_keys(seed: int, episodes: int, devices: int) -> UInt32[Array, "episo
     return jax.vmap(lambda episode: jax.random.fold_in(key, episode))(jnp.arange(padded))
 
 
-def summary(rollouts: Rollouts, threshold: float = math.nan) -> dict[str, float | None]:
+def summary(
+    rollouts: Rollouts, threshold: float = math.nan, *, has_truth: bool = True
+) -> dict[str, float | None]:
     """Mean reward a step, mean ground-truth return an episode, share of successful episodes and steps.
 
     `false_positives` is `jaxrm.metrics.false_positive_rate` by `threshold` (see `train/success.py`); None
-    where it is not defined: there is no threshold, or the predicate fails nowhere.
+    where it is not defined: there is no threshold, or the predicate fails nowhere. Without `has_truth` of the
+    environment all but the reward are None.
     """
     success, alive = np.asarray(rollouts.success), np.asarray(rollouts.alive)
     wrong = metrics.false_positive_rate(np.asarray(rollouts.reward)[alive], success[alive], threshold)
-    return {
+    figures = {
         "reward": float(np.mean(np.asarray(rollouts.reward, np.float64))),
         "truth_return": float(np.mean(np.sum(np.asarray(rollouts.truth, np.float64), axis=1))),
         "success": float(np.mean(np.mean(success, axis=1) >= SUCCESS_SHARE)),
         "success_steps": float(np.mean(success)),
         "false_positives": None if math.isnan(wrong) else wrong,
     }
+    return figures if has_truth else {name: figures[name] if name == "reward" else None for name in figures}
 
 
-def save(rollouts: Rollouts, path: Any) -> None:
-    """As `rollouts.npz`: qpos, key, reward, truth, success a step, and `episode_success`."""
+def save(rollouts: Rollouts, path: Any, *, has_truth: bool = True) -> None:
+    """As `rollouts.npz`: qpos, key, reward, alive a step; with `has_truth` also truth, success a step, and
+    `episode_success`."""
     arrays: dict[str, Any] = {name: np.asarray(x) for name, x in rollouts._asdict().items()}
-    np.savez_compressed(path, **arrays, episode_success=np.mean(arrays["success"], axis=1) >= SUCCESS_SHARE)
+    arrays["episode_success"] = np.mean(arrays["success"], axis=1) >= SUCCESS_SHARE
+    unknown = () if has_truth else ("truth", "success", "episode_success")
+    np.savez_compressed(path, **{name: x for name, x in arrays.items() if name not in unknown})
 
 
 def _where(condition: Array, new: Array, old: Array) -> Array:

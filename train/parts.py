@@ -9,7 +9,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import envs
-from envs.types import Env
+from envs.mjcf import MjcfEnv
+from envs.types import Env, has_truth
 from train import evaluation, ppo, rewards, sac
 from train.config import PolicyConfig
 from train.evaluation import Rollouts
@@ -17,6 +18,7 @@ from train.learner import Learner, TrainState
 from train.networks import Actor, make_actor, make_actor_critic, make_twin_critic
 from train.rewards import LoopReward
 
+_CHOICES = ("control", "camera", "substeps", "episode_length")  # settings that are the environment's
 EVAL_BLOCK = 1024  # poses at a time for the predicate
 
 # What a policy is judged with: its parameters, observation statistics, what the reward has learnt
@@ -36,6 +38,8 @@ class Parts:
     def build(cls, config: PolicyConfig) -> "Parts":
         """Raises ValueError or FileNotFoundError where the task or the model is unknown or does not fit."""
         env = make_env(config)
+        if config.reward == "truth" and not has_truth(env):
+            raise ValueError(f"{config.task!r} has no ground truth: train it by a sentence, with --goal")
         learner = make_learner(config, env.observation_size, env.action_size)
         return cls(config, env, learner, rewards.make(config, env))
 
@@ -68,15 +72,23 @@ def judged_part(state: TrainState) -> Judged:
 
 
 def make_env(config: PolicyConfig) -> Env:
-    """Raises ValueError where the task is unknown or takes no `control`."""
-    if config.control is None:
-        return envs.make(config.task)
+    """The task, or the body of the user's own.
+
+    Raises:
+      FileNotFoundError: there is no such model.
+      ValueError: the task is unknown, or has no choice of what is given; the model cannot be used.
+    """
+    options: dict[str, Any] = {name: getattr(config, name) for name in _CHOICES}
+    options = {name: value for name, value in options.items() if value is not None}
     try:
-        return envs.make(config.task, control=config.control)
+        if config.mjcf is None:
+            return envs.make(config.task, **options)
+        return MjcfEnv(config.mjcf, "; ".join(config.goals), **options)
     except TypeError as error:
-        if "control" not in str(error):
+        refused = [name for name in options if f"argument '{name}'" in str(error)]
+        if not refused:
             raise
-        raise ValueError(f"task {config.task!r} has no choice of control") from error
+        raise ValueError(f"task {config.task!r} has no choice of {refused[0]}") from error
 
 
 def build_actor(config: PolicyConfig, observation_size: int, action_size: int) -> Actor:

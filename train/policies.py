@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from rich.console import Console
 
+from envs.types import has_truth
 from train import evaluation, seeds
 from train.checkpoint import Checkpoints
 from train.config import PolicyConfig
@@ -82,7 +83,9 @@ def _introduce(console: Console, parts: Parts) -> None:
         told += ", not " + " nor ".join(f'"{sentence}"' for sentence in config.negatives)
     many = f", {config.seeds} seeds" if config.seeds > 1 else ""
     announce(console, f"{config.task}: {told}{many} -> {config.folder}")
-    if config.goals:
+    if not has_truth(parts.env):
+        console.print("  note       success is not known for a body without a task", highlight=False)
+    elif config.goals:
         console.print(f"  note       success is still that of {parts.env.goal!r}", highlight=False)
 
 
@@ -103,8 +106,9 @@ def evaluate(run: str | Path) -> dict[str, float | None]:
         reward_state, success = checkpoints.restore_reward(_here(like))
     judged = (policy, stats, reward_state)
     rollouts = parts.compile_evaluate(judged, make_mesh())(judged, config.seed)
-    evaluation.save(rollouts, folder.rollouts)
-    figures = evaluation.summary(rollouts, float(success.threshold))
+    known = has_truth(parts.env)
+    evaluation.save(rollouts, folder.rollouts, has_truth=known)
+    figures = evaluation.summary(rollouts, float(success.threshold), has_truth=known)
     folder.write_result(figures, "eval.json")
     return figures
 

@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
-from envs.types import Env, State
+from envs.types import Env, State, has_truth
 from train import success
 from train.config import PolicyConfig
 from train.learner import Experience, Learner, TrainState
@@ -177,6 +177,8 @@ def _iteration(
         "masked": total(~valid, AXIS),
         "nan_resets": total(worlds.info["nan_resets"], AXIS),
     }
+    if not has_truth(env):
+        figures |= dict.fromkeys(("truth", "success", "false_positives"), jnp.full((), jnp.nan))
     after = state._replace(
         params=params,
         opt_state=opt_state,

@@ -62,7 +62,7 @@ def clip_reward(config: PolicyConfig, env: Env) -> LoopReward:
     reward = clip.ClipReward.create(
         checkpoint,
         goal=goals,
-        baseline=env.baseline if config.alpha > 0 else None,
+        baseline=(config.baseline or env.baseline) if config.alpha > 0 else None,
         negatives=config.negatives,
         alpha=config.alpha,
         allow_unknown_words=config.allow_unknown_words,

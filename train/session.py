@@ -20,6 +20,7 @@ import numpy as np
 from rich.console import Console
 from tensorboardX import SummaryWriter
 
+from envs.types import has_truth
 from train import evaluation, video
 from train.checkpoint import Checkpoints
 from train.config import PolicyConfig
@@ -47,7 +48,8 @@ class Seat:
         if rows and rows[0]["iteration"] == 0:
             return rows[0]
         rollouts = judge()
-        figures = {f"eval/{k}": v for k, v in evaluation.summary(rollouts).items()}
+        summary = evaluation.summary(rollouts, has_truth=has_truth(parts.env))
+        figures = {f"eval/{k}": v for k, v in summary.items()}
         row = {"iteration": 0, "env_steps": 0, **figures}
         self.folder.append_metrics([row])
         self.film(parts, rollouts, "start")
@@ -211,8 +213,9 @@ class Session:
 
     def _finish(self, seat: Seat, state: TrainState, rollouts: Rollouts, start: Row, last: Row) -> Row:
         config, threshold = seat.config, float(state.success.threshold)
-        end = evaluation.summary(rollouts, threshold)
-        evaluation.save(rollouts, seat.folder.rollouts)
+        known = has_truth(self.parts.env)
+        end = evaluation.summary(rollouts, threshold, has_truth=known)
+        evaluation.save(rollouts, seat.folder.rollouts, has_truth=known)
         seat.film(self.parts, rollouts, "end")
         env_steps = int(state.iteration) * config.steps_per_iteration
         goals = self.parts.reward.goals
@@ -237,9 +240,13 @@ class Session:
             "versions": versions(),
         }
         seat.folder.write_result(result)
+        success = (
+            f"success {result['success_start']:.0%} -> {result['success_end']:.0%}"
+            if known
+            else "success not known"
+        )
         self.console.print(
-            f"success {result['success_start']:.0%} -> {result['success_end']:.0%},"
-            f" reward {result['reward_start']:.3f} -> {result['reward_end']:.3f},"
+            f"{success}, reward {result['reward_start']:.3f} -> {result['reward_end']:.3f},"
             f" {result['wall_seconds']:.0f} s: {seat.folder.path}",
             highlight=False,
         )

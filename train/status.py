@@ -1,6 +1,7 @@
 """What a run says while it runs: who computes, and one live line of how it goes."""
 
 import glob
+import math
 import os
 import time
 
@@ -66,9 +67,11 @@ class StatusLine:
 def training_line(
     steps: int, total: int, rate: float, reward: float, success: float, seconds_left: float
 ) -> str:
+    """A `success` of NaN, not known, is left out."""
+    known = "" if math.isnan(success) else f"  success {success:.0%}"
     return (
         f"{steps / 1e3:,.0f}k/{total / 1e3:,.0f}k steps  {rate:,.0f} steps/s  reward {reward:.3f}"
-        f"  success {success:.0%}  {_duration(seconds_left)} left"
+        f"{known}  {_duration(seconds_left)} left"
     )
 
 

@@ -24,7 +24,7 @@ from train import scenes
 
 PATHS = {  # sentence -> (legs, arms) of the pose at the end of the way from standing
     TASKS["kneeling"].goal: ("kneeling", "hanging"),
-    TASKS["lotus"].goal: ("lotus", "hanging"),
+    TASKS["lotus"].goal: ("lotus", "loose"),
     TASKS["arms-raised"].goal: ("standing", "raised"),
     TASKS["splits"].goal: ("splits", "sideways"),
     TASKS["hands-on-hips"].goal: ("standing", "at the hips"),

@@ -46,7 +46,7 @@ the world. It was trained from random weights on frames drawn by this project's 
   under physics that aim at one posture after another, most with noise in every action. Cameras, light,
   colours and girth vary. Captions come from measured geometry, each with a graded degree of truth. No file,
   no photograph, no text of others.
-- **Time**: {minutes:.0f} minutes on {device}.
+- **Time**: {minutes:.0f} minutes on {device}.{note}
 - **Look**: `{look}` shows the frames it knows (SHA-256 {digest}...). Another skin is another world.
 
 ## Measured quality
@@ -110,6 +110,7 @@ def write_training(config: Any, seconds: float) -> None:
         "images": config.images,
         "pool": config.pool,
         "minutes": round(seconds / 60, 1),
+        "note": "",
         "device": f"{jax.default_backend()}, {jax.device_count()} device(s), {os.cpu_count()} host cores",
     }
     (config.out / TRAINING).write_text(json.dumps(made, indent=1) + "\n")

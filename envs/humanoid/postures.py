@@ -63,8 +63,8 @@ ARMS = {
     "sideways": Arms((-54.9, -44.1, -65.8)),
     "ahead": Arms((-2.1, 48.5, -90)),
     "at the hips": Arms((46.3, -71.8, -24.6)),
-    "crossed": Arms((60, 5, -14), (60, -6, -51)),
-    "crossed, left over right": Arms((60, -6, -51), (60, 5, -14)),
+    "crossed": Arms((60, -5, -10), (60, -10, -30)),
+    "crossed, the other way": Arms((60, -10, -30), (60, -5, -10)),
     "loose": Arms((0, 0, 0)),
 }
 MIRROR_ARM = np.array([-1.0, -1.0, 1.0])

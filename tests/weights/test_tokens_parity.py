@@ -54,7 +54,7 @@ def test_siglip_equals_sentencepiece_after_cleaning(tmp_path):
     )
     theirs = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "spiece.model"))
     ours = TextProcessor(tmp_path, SIGLIP["siglip-base-patch16-224"].text)
-    texts = prompts(1000)
+    texts = prompts(5000)
     with pytest.warns(UserWarning, match="cut off"):
         rows = ours(texts)
     assert ours.tokenizer.get_vocab_size() == theirs.get_piece_size()
@@ -77,7 +77,7 @@ def test_siglip2_equals_transformers(tmp_path):
     theirs = siglip2.Siglip2Tokenizer(vocab=vocabulary, merges=merges)
     theirs.save_pretrained(tmp_path)
     ours = TextProcessor(tmp_path, SIGLIP["siglip2-base-patch16-224"].text)
-    texts = prompts(1000)
+    texts = prompts(5000)
     with pytest.warns(UserWarning, match="cut off"):
         rows = ours(texts)
     for row, text in zip(rows, texts, strict=True):

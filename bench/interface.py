@@ -1,0 +1,118 @@
+"""Trajectories a second, from the making to the embedding, for the interface of a likelihood reward.
+
+    python -m bench.interface --out bench/results/interface.json
+
+Each part is a compiled program of its own, timed after one call to warm up; the best call counts. Beside
+trajectories a second of wall time stand those of processor time, which a busy machine disturbs less.
+`everything` makes, draws and embeds in one program, half under physics, as training does.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+import envs
+import jaxrm
+from bench.timing import rate
+from envs.humanoid.motion_truth import signs, truth
+from envs.humanoid.motions import HARNESS, Motions
+from train import trajectories
+
+HOURS = 3600.0
+WANTED = 270_000  # trajectories, as many as FoMo's
+
+
+def parts(motions: Motions, model: str, count: int) -> dict[str, tuple[Callable[[], Any], int]]:
+    """Compiled calls and how many trajectories each handles."""
+    env, clip = motions.env, jaxrm.load_clip(model)
+    images = clip.processor.images
+    keys = jax.random.split(jax.random.key(0), count)
+    which = trajectories.draw_instructions(jax.random.key(1), count)
+
+    @jax.jit
+    def kinematic(keys, which):
+        plans = jax.vmap(motions.plan)(keys, which)
+        return jax.vmap(motions.path)(plans), jax.vmap(motions.mask)(plans)
+
+    qpos, mask = kinematic(keys, which)
+    roll = jax.jit(jax.vmap(partial(motions.roll, harness=jnp.float32(HARNESS[-1]))))
+    judge = jax.jit(jax.vmap(lambda qpos, mask: truth(signs(env, qpos), mask)))
+    film = jax.jit(
+        lambda keys, qpos: jax.lax.map(
+            lambda args: trajectories.draw(env, *args, images.size), (keys, qpos), batch_size=16
+        )
+    )
+    embed = jax.jit(lambda model, key, qpos: trajectories.embed(env, model, images, key, qpos))
+
+    @jax.jit
+    def everything(model, key):
+        batch = trajectories.make(motions, key, count)
+        return batch, trajectories.embed(env, model, images, key, batch.qpos)
+
+    data = trajectories.Dataset(*everything(clip.model, keys[0]))
+    spoil = jax.jit(trajectories.spoil)
+    return {
+        "kinematic paths": (lambda: kinematic(keys, which), count),
+        "physics": (lambda: roll(keys, qpos), count),
+        "oracle, all instructions": (lambda: judge(qpos, mask), count),
+        "drawing": (lambda: film(keys, qpos), count),
+        "drawing and embedding": (lambda: embed(clip.model, keys[0], qpos), count),
+        "everything": (lambda: everything(clip.model, keys[0]), count),
+        "perturbations of the embedded": (lambda: spoil(keys[0], data), count),
+    }
+
+
+def main(
+    model: str = "scene-clip",
+    count: int = 64,
+    frames: int = 28,
+    interval: int = 10,
+    seconds: float = 1.0,
+    out: Path | None = None,
+) -> None:
+    """Measures.
+
+    Args:
+      model: the CLIP whose tower looks.
+      count: trajectories a call.
+      frames: of a trajectory, at most.
+      interval: control steps between frames.
+      seconds: for each part, at least one call.
+      out: a JSON file for the figures.
+    """
+    motions = Motions(envs.make("humanoid/standing"), frames, interval)
+    table = Table("part", "trajectories/s", "per second of processor time", f"hours for {WANTED:,}")
+    rows = []
+    for name, (call, things) in parts(motions, model, count).items():
+        found = rate(call, things, seconds)
+        hours = WANTED / found.wall / HOURS
+        rows.append({"part": name, "wall": found.wall, "cpu": found.cpu, "hours": hours})
+        table.add_row(name, f"{found.wall:,.1f}", f"{found.cpu:,.1f}", f"{hours:,.2f}")
+    Console().print(table)
+    if out:
+        device = jax.devices()[0]
+        result = {
+            "device": f"{device.platform}: {device.device_kind}, {os.cpu_count()} cores",
+            "machine": platform.processor() or platform.machine(),
+            "jax": jax.__version__,
+            "model": model,
+            "count": count,
+            "frames": frames,
+            "interval": interval,
+            "rows": rows,
+        }
+        out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

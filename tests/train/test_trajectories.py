@@ -1,0 +1,97 @@
+"""Batches of trajectories: half under physics, drawn, embedded, spoiled, and taken by the losses."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envs
+import jaxrm
+from envs.humanoid.instructions import CHANGES, INSTRUCTIONS, held_out
+from envs.humanoid.motions import Motions
+from jaxrm.models.interface import Interface, InterfaceConfig
+from jaxrm.rewards import protocols
+from jaxrm.rewards.prompts import DESCRIBE, Prompt, describe
+from train import trajectories
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Four trajectories, seen by a tiny tower."""
+    motions = Motions(envs.make("humanoid/standing"))
+    clip = jaxrm.load_clip(GOLDEN / "clip-quick-gelu")
+    return trajectories.dataset(
+        motions, clip.model, clip.processor.images, jax.random.key(0), 4, block=4, dtype="float32"
+    )
+
+
+def test_a_dataset(data):
+    batch = data.batch
+    assert batch.physics.tolist() == [False, False, True, True]
+    assert bool(batch.done[:2].all())
+    assert bool(jnp.isfinite(batch.qpos).all()) and bool(jnp.isfinite(data.embeddings).all())
+    np.testing.assert_allclose(np.linalg.norm(data.embeddings, axis=-1), 1, atol=1e-4)
+    np.testing.assert_array_equal(np.diagonal(batch.same), batch.done)
+    # under physics bodies move too, and not through the floor
+    assert float(jnp.abs(jnp.diff(batch.qpos[2:, :, 7:], axis=1)).max()) > 0.05
+    assert float(batch.qpos[..., 2].min()) > 0.0
+    assert len(data[:2].embeddings) == 2
+
+
+def test_spoiled(data):
+    worse = jax.jit(trajectories.spoil)(jax.random.key(1), data)
+    b, q, t, d = worse.trajectories.embeddings.shape
+    assert (b, q, t, d) == (4, len(trajectories.SPOILED), *data.embeddings.shape[1:])
+    assert bool(worse.trajectories.mask.any(-1).all())
+    frozen = worse.trajectories.embeddings[:, trajectories.SPOILED.index("frozen")]
+    np.testing.assert_array_equal(frozen[:, 0], data.embeddings[:, 0])
+    for name in trajectories.ALWAYS_WRONG:
+        assert bool(worse.wrong[:, trajectories.SPOILED.index(name)].all())
+
+
+def test_changed_instructions(data):
+    numbers, wrong = jax.jit(trajectories.change_instructions)(jax.random.key(2), data.batch)
+    assert numbers.shape == wrong.shape == (4, len(CHANGES))
+    truth = np.asarray(data.batch.truth)
+    for row in range(4):
+        for column in np.flatnonzero(wrong[row]):
+            assert numbers[row, column] != data.batch.which[row]
+            assert not truth[row, numbers[row, column]]
+
+
+def test_the_losses_take_them(data):
+    lm = jaxrm.load_decoder(GOLDEN / "decoder-llama")
+    said = trajectories.sentences(1)
+    tails = describe(lm.processor, [said[number] for number in np.asarray(data.batch.which)])
+    before = jnp.asarray(lm.processor.begin(Prompt.of(DESCRIBE).before))
+    config = InterfaceConfig(data.embeddings.shape[-1], lm.model.config.blocks.width, width=8, heads=2)
+    shapes = Interface.abstract(config)
+    draw = np.random.default_rng(0).normal
+    interface = jax.tree.map(lambda x: jnp.asarray(draw(size=x.shape), jnp.float32), shapes)
+    worse = trajectories.spoil(jax.random.key(1), data)
+
+    @jax.jit
+    def loss(interface):
+        return protocols.contrastive(
+            interface,
+            protocols.Reading(lm.model, before),
+            data.trajectories,
+            tails,
+            same=data.batch.same,
+            worse_batch=worse.trajectories,
+        )
+
+    assert np.isfinite(float(loss(interface)))
+
+
+def test_held_out_combinations_are_kept_apart():
+    for split in ("train", "combinations"):
+        numbers = trajectories.draw_instructions(jax.random.key(0), 500, split)
+        assert set(held_out()[np.asarray(numbers)]) == {split == "combinations"}
+    assert len(trajectories.sentences(2, held_out=True)) == 2 * len(INSTRUCTIONS)
+    with pytest.raises(ValueError, match="combinations"):
+        trajectories.draw_instructions(jax.random.key(0), 5, "test")

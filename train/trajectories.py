@@ -1,0 +1,250 @@
+"""Trajectories with instructions, made, drawn and embedded on the accelerator; no files.
+
+Another source plugs in by giving `Batch`es: states, which frames count, and an oracle's truth.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, UInt8
+
+from envs.humanoid import motion_captions
+from envs.humanoid.env import Humanoid
+from envs.humanoid.instructions import CHANGES, INSTRUCTIONS, change_table, feasible, held_out
+from envs.humanoid.motion_truth import Signs, carried_out, signs, truth
+from envs.humanoid.motions import HARNESS, Motions
+from jaxrm.metrics.reorder import Order, another, reorder
+from jaxrm.models import Network
+from jaxrm.render import render
+from jaxrm.rewards.likelihood import Trajectories
+from jaxrm.rewards.likelihood_reward import encode_frames
+from jaxrm.weights import ImageSettings
+from jaxrm.weights.embed import run
+from train import scenes
+
+SINGLES = 0.3  # share of single actions among what is asked for
+SPLITS = ("train", "speeds", "views", "combinations")  # what is held out, one at a time; wordings come later
+# What spoils a trajectory whatever it shows; of the others the oracle says whether they do.
+ALWAYS_WRONG = ("frozen", "shuffled", "too fast")
+ANOTHER = "another motion's"
+SPOILED = ("reversed", "frozen", "shuffled", "truncated", "too fast", ANOTHER)
+
+
+class Batch(NamedTuple):
+    """Trajectories.
+
+    Attributes:
+      qpos: states, one a frame.
+      mask: which frames count.
+      which: number of the instruction that each was to carry out, in `INSTRUCTIONS`.
+      truth: which instructions it does carry out, as the oracle sees it.
+      signs: what the oracle looks at; see `motion_truth`.
+      physics: made under physics, not by interpolation.
+    """
+
+    qpos: Float[Array, "b t nq"]
+    mask: Bool[Array, "b t"]
+    which: Int[Array, "b"]
+    truth: Bool[Array, "b instructions"]
+    signs: Signs
+    physics: Bool[Array, "b"]
+
+    @property
+    def done(self) -> Bool[Array, "b"]:
+        """Whether each did what it was to do: bodies under physics may fail."""
+        return jnp.take_along_axis(self.truth, self.which[:, None], axis=1)[:, 0]
+
+    @property
+    def same(self) -> Bool[Array, "b b"]:
+        """[i, j]: trajectory i does what instruction j says, as `protocols.contrastive` takes it."""
+        return self.truth[:, self.which]
+
+
+def draw_instructions(key: Array, count: int, split: str = "train") -> Int[Array, "count"]:
+    """Numbers of instructions that a body can carry out; of "combinations" those held out, else the others.
+
+    Raises:
+      ValueError: another split.
+    """
+    _check_split(split)
+    numbers = np.flatnonzero(feasible() & (held_out() == (split == "combinations")))
+    single = np.array([len(INSTRUCTIONS[number]) == 1 for number in numbers])
+    share = SINGLES if single.any() else 0.0
+    weight = np.where(single, share / max(single.sum(), 1), (1 - share) / (~single).sum())
+    return jax.random.choice(key, jnp.asarray(numbers), (count,), p=jnp.asarray(weight))
+
+
+def make(motions: Motions, key: Array, count: int, split: str = "train") -> Batch:
+    """`count` trajectories, the second half of them under physics. Pure; compile it.
+
+    Raises:
+      ValueError: another split, or a count below 2.
+    """
+    _check_split(split)
+    if count < 2:
+        raise ValueError(f"count is {count}, wanted 2 at least: half are kinematic, half under physics")
+    key_which, key_plan, key_roll, key_harness = jax.random.split(key, 4)
+    which = draw_instructions(key_which, count, split)
+    speeds, views = ("held out" if split == kind else "train" for kind in ("speeds", "views"))
+
+    def follow(key: Array, which: Array) -> tuple[Array, Array]:
+        plan = motions.plan(key, which, speeds=speeds, views=views)
+        return motions.path(plan), motions.mask(plan)
+
+    qpos, mask = jax.vmap(follow)(jax.random.split(key_plan, count), which)
+    half = count // 2
+    harness = jax.random.choice(key_harness, jnp.array(HARNESS), (count - half,))
+    keys = jax.random.split(key_roll, count - half)
+    qpos = jnp.concatenate([qpos[:half], jax.vmap(motions.roll)(keys, qpos[half:], harness)])
+    seen = jax.vmap(lambda qpos: signs(motions.env, qpos))(qpos)
+    return Batch(qpos, mask, which, jax.vmap(truth)(seen, mask), seen, jnp.arange(count) >= half)
+
+
+def draw(env: Humanoid, key: Array, qpos: Float[Array, "t nq"], size: int) -> UInt8[Array, "t size size 3"]:
+    """Films one trajectory, with a camera and a look of its own."""
+    key_camera, key_look, key_sun = jax.random.split(key, 3)
+    camera, scene = scenes._camera(key_camera), scenes._look(env.scene, key_look)
+    sun = scenes.SUN * jax.random.normal(key_sun, (3,))
+
+    def one(qpos: Array) -> Array:
+        view = env.view(env.pose_at(qpos), camera)
+        light = view.light_dir + sun
+        view = view._replace(light_dir=light / jnp.linalg.norm(light, axis=-1, keepdims=True))
+        return render(scene, view, height=size, width=size)
+
+    return jax.vmap(one)(qpos)
+
+
+def embed(
+    env: Humanoid,
+    vision: Network,
+    images: ImageSettings,
+    key: Array,
+    qpos: Float[Array, "b t nq"],
+    block: int = 16,
+) -> Float[Array, "b t d"]:
+    """Films trajectories and embeds each frame once; `block` trajectories are in work at a time. Pure."""
+
+    def one(args: tuple[Array, Array]) -> Array:
+        frames = draw(env, *args, images.size)
+        return run(encode_frames, vision, frames, images)
+
+    return jax.lax.map(one, (jax.random.split(key, len(qpos)), qpos), batch_size=block)
+
+
+class Dataset(NamedTuple):
+    """A batch of any number, and the embeddings of its frames."""
+
+    batch: Batch
+    embeddings: Float[Array, "n t d"]
+
+    @property
+    def trajectories(self) -> Trajectories:
+        """As the likelihood's losses take them."""
+        return Trajectories(self.embeddings, self.batch.mask)
+
+    def __getitem__(self, index: Any) -> "Dataset":
+        """Some of the rows, by slice or array."""
+        return jax.tree.map(lambda x: x[index], self)
+
+
+def dataset(
+    motions: Motions,
+    vision: Network,
+    images: ImageSettings,
+    key: Array,
+    count: int,
+    *,
+    split: str = "train",
+    block: int = 512,
+    dtype: str = "float16",
+) -> Dataset:
+    """At least `count` trajectories, embedded once and kept on the device, made by one compiled program.
+
+    Args:
+      block: trajectories a call.
+      dtype: in which embeddings are kept.
+
+    Raises:
+      ValueError: another split, or a block below 2.
+    """
+
+    def build(vision: Network, key: Array) -> Dataset:
+        key_make, key_embed = jax.random.split(key)
+        batch = make(motions, key_make, block, split)
+        return Dataset(batch, embed(motions.env, vision, images, key_embed, batch.qpos).astype(dtype))
+
+    compiled = jax.jit(build)
+    parts = [compiled(vision, key) for key in jax.random.split(key, math.ceil(count / block))]
+    return jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
+
+
+class Spoiled(NamedTuple):
+    """Perturbations of trajectories, in the order of `SPOILED`.
+
+    Attributes:
+      trajectories: embeddings [b, q, t, d] and mask [b, q, t], as `protocols.contrastive` takes them.
+      wrong: [b, q]: it truly does not carry out the instruction any more.
+    """
+
+    trajectories: Trajectories
+    wrong: Bool[Array, "b q"]
+
+
+def spoil(key: Array, data: Dataset) -> Spoiled:
+    """Every perturbation of each trajectory, judged by the oracle; pure."""
+    batch, b = data.batch, len(data.embeddings)
+    key_order, key_other = jax.random.split(key)
+    orders = reorder(key_order, batch.mask)
+    other, found = another(key_other, ~batch.same.T)
+    index = jnp.broadcast_to(jnp.arange(batch.mask.shape[1]), batch.mask.shape)
+    embeddings, masks, wrong = [], [], []
+    for name in SPOILED:
+        if name == ANOTHER:
+            order, source, spoils = Order(index, batch.mask[other]), data.embeddings[other], found
+        else:
+            order, source = orders[name], data.embeddings
+            spoils = jnp.ones(b, bool) if name in ALWAYS_WRONG else ~_judged(batch, order)
+        embeddings.append(order.of(source))
+        masks.append(order.mask)
+        wrong.append(spoils)
+    worse = Trajectories(jnp.stack(embeddings, axis=1), jnp.stack(masks, axis=1))
+    return Spoiled(worse, jnp.stack(wrong, axis=1))
+
+
+def _judged(batch: Batch, order: Order) -> Bool[Array, "b"]:
+    """Whether each still does its instruction in another order."""
+    seen = jax.tree.map(order.of, batch.signs)
+    return jax.vmap(carried_out)(seen, order.mask, batch.which)
+
+
+def change_instructions(key: Array, batch: Batch) -> tuple[Int[Array, "b kinds"], Bool[Array, "b kinds"]]:
+    """For each kind of `CHANGES`, the number of a changed instruction, and whether it is one that the
+    trajectory does not carry out; where a kind does not apply the number is the instruction's own. Pure."""
+    numbers, wrong = [], []
+    for kind, key_kind in zip(CHANGES, jax.random.split(key, len(CHANGES)), strict=True):
+        options = jnp.asarray(change_table(kind))[batch.which]
+        chance = jax.random.uniform(key_kind, options.shape)
+        pick = jnp.argmax(jnp.where(options >= 0, chance, -1.0), axis=1)[:, None]
+        number = jnp.take_along_axis(options, pick, axis=1)[:, 0]
+        number = jnp.where(number < 0, batch.which, number)
+        numbers.append(number)
+        wrong.append(~jnp.take_along_axis(batch.truth, number[:, None], axis=1)[:, 0])
+    own = jnp.stack(numbers, axis=1) != batch.which[:, None]
+    return jnp.stack(numbers, axis=1), jnp.stack(wrong, axis=1) & own
+
+
+def sentences(count: int, held_out: bool = False) -> tuple[str, ...]:
+    """`count` wordings of every instruction in turn, of training or those kept from it: tails made of them
+    have the `w`-th wording of instruction `i` in row `i * count + w`."""
+    return tuple(
+        words for instruction in INSTRUCTIONS for words in motion_captions.split(instruction, count, held_out)
+    )
+
+
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")

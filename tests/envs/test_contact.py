@@ -47,6 +47,7 @@ def test_contact_agrees_with_mujoco(env, sampler):
         assert deep[row] == pytest.approx(max(-distance(geom1=a, geom2=b) for a, b in pairs), abs=1e-5)
 
 
+@pytest.mark.slow  # the slope of kinematics takes minutes to compile
 def test_random_postures_are_pulled_into_the_bounds_of_a_task(env, sampler):
     miss = partial(criteria.miss, env.bounds)
     starts = jax.jit(jax.vmap(sampler.sample))(jax.random.split(jax.random.key(1), 64))

@@ -115,7 +115,7 @@ def test_weights_are_arguments_and_not_constants(clip):
         reward = jaxrm.ClipReward.create(clip, goal=goal)
         program(reward.weights, FRAMES, reward.settings)
     assert program._cache_size() == 1
-    traced = jax.make_jaxpr(lambda w, x: score(w, x, reward.settings))(reward.weights, FRAMES)
+    traced = jax.make_jaxpr(lambda w, x: score(w, (), x, reward.settings))(reward.weights, FRAMES)
     assert sum(np.size(constant) for constant in traced.consts) <= 6  # mean and std
 
 

@@ -25,7 +25,7 @@ class Concept(NamedTuple):
 FEET_DOWN = Bound("feet on the floor", lambda m: m.ankles, 0.03, ON_FLOOR, 0.15)
 UPRIGHT = Bound("torso upright", lambda m: m.upright, 0.75, INF, 0.3)
 HIPS_DOWN = Bound("hips on the floor", lambda m: m.hips, 0.02, 0.19, 0.15)
-KNEELING_HIPS = Bound("hips low but off the floor", lambda m: m.hips, 0.28, 0.62, 0.25)
+KNEELING_HIPS = Bound("hips low but off the floor", lambda m: m.hips, 0.25, 0.62, 0.25)
 LYING = (
     Bound("torso low", lambda m: m.torso, -INF, 0.30, 0.3),
     Bound("hips low", lambda m: m.hips, -INF, 0.25, 0.3),

@@ -99,10 +99,12 @@ def test_paths_do_what_they_are_told(films, judge):
     assert count.min() >= 6 and count.max() < FRAMES and len(set(count)) > 5
 
 
-def test_a_single_action_is_no_other(films, judge):
+def test_a_single_action_is_hardly_ever_another(films, judge):
+    """A bow can bring the head below a hand that hangs loosely: then an arm is raised, too."""
     _, _, mask, signs = films
     single = np.asarray(judge(signs, mask))[: len(ACTIONS), : len(ACTIONS)]
-    assert single.sum() <= len(ACTIONS), np.argwhere(single)
+    others = np.argwhere(single & ~np.eye(len(ACTIONS), dtype=bool))
+    assert len(others) <= 2, others
 
 
 def test_spoiled_ones_fail_but_there_and_back_may_be_reversed(films, judge):

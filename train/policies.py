@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 from rich.console import Console
 
@@ -104,8 +105,10 @@ def evaluate(run: str | Path) -> dict[str, float | None]:
     like = (parts.reward.state, none_seen(jnp.dtype(about["dtype"])))
     with Checkpoints(folder.checkpoints) as checkpoints:
         reward_state, success = checkpoints.restore_reward(_here(like))
-    judged = (policy, stats, reward_state)
-    rollouts = parts.compile_evaluate(judged, make_mesh())(judged, config.seed)
+    mesh = make_mesh()
+    # restored to one device; episodes are spread over all
+    judged = jax.device_put((policy, stats, reward_state), NamedSharding(mesh, PartitionSpec()))
+    rollouts = parts.compile_evaluate(judged, mesh)(judged, config.seed)
     known = has_truth(parts.env)
     evaluation.save(rollouts, folder.rollouts, has_truth=known)
     figures = evaluation.summary(rollouts, float(success.threshold), has_truth=known)

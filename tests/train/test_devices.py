@@ -60,3 +60,31 @@ def test_importing_the_programs_leaves_jax_alone():
     """Once jax has looked for devices, the cores of a machine cannot become devices any more."""
     code = "import envs, jaxrm, train.cli, jax._src.xla_bridge as bridge; assert not bridge._backends"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+SEVERAL = """
+import sys
+import jax
+import train
+
+run = train.policy(train.PolicyConfig(
+    "pendulum", reward="truth", steps=512, num_envs=16, unroll_length=16, num_shards=2, epochs=1,
+    minibatches=1, policy_hidden=(8,), value_hidden=(8,), eval_episodes=3, video_episodes=0, out=sys.argv[1],
+))
+assert jax.device_count() == 2
+again = train.evaluate(run.folder)
+assert again["truth_return"] == run.result["truth_return_end"], (again, run.result)
+"""
+
+
+def test_a_run_is_trained_and_judged_again_on_two_devices(tmp_path):
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "2", "NPROC": "16"}
+    done = subprocess.run(
+        [sys.executable, "-c", SEVERAL, str(tmp_path / "run")],
+        cwd=Path(__file__).parents[2],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
 from envs.humanoid import captions
-from envs.humanoid.concepts import ARMS, DETAILS, POSTURES, SIDES, SOUND, Concept
+from envs.humanoid.concepts import ARMS, DETAILS, POSTURES, SIDES, SOUND
 from envs.humanoid.criteria import Bound, holds
 from envs.humanoid.env import Humanoid
 from envs.humanoid.measure import Measures
@@ -105,13 +105,11 @@ def _auc(scores: Float[np.ndarray, "n"], labels: Bool[np.ndarray, "n"]) -> float
 
 def _prompts(seen: _Seen) -> dict[str, float]:
     bounds = {task.goal: task.bounds for task in TASKS.values()}
-    for concept in (*POSTURES.values(), *ARMS.values(), *DETAILS.values()):
-        bounds.setdefault(f"{SUBJECT} {concept.phrases[0]}", concept.bounds + _soundness(concept))
+    for concept in POSTURES.values():
+        bounds.setdefault(f"{SUBJECT} {concept.phrases[0]}", concept.bounds + SOUND)
+    for concept in (*ARMS.values(), *DETAILS.values()):
+        bounds[f"{SUBJECT} {concept.phrases[0]}"] = concept.bounds
     return {sentence: _auc(seen.scores(sentence), seen.labels(wanted)) for sentence, wanted in bounds.items()}
-
-
-def _soundness(concept: Concept) -> tuple[Bound, ...]:
-    return SOUND if concept in POSTURES.values() else ()
 
 
 def _combinations(seen: _Seen) -> dict[str, float]:

@@ -42,7 +42,7 @@ class Scenes(NamedTuple):
 def pulled_states(env: Humanoid, key: Array, count: int) -> Float[Array, "n nq"]:
     """Poses on the way to random claims, most of them there; some with joints out of line again."""
     sampler, said = Sampler(env), captions.claims()
-    parts, negated = jnp.asarray(said.parts), jnp.asarray(said.negated)
+    parts = jnp.asarray(said.parts)
     positive = jnp.asarray(np.flatnonzero(~said.negated.any(-1) & (said.parts[:, 0] >= 0)))
 
     def one(key: Array) -> Array:
@@ -50,8 +50,7 @@ def pulled_states(env: Humanoid, key: Array, count: int) -> Float[Array, "n nq"]
         claim = jax.random.choice(key_claim, positive)
 
         def miss(measures: Measures) -> Array:
-            truth = captions.degrees(captions.misses(measures), parts[claim][None], negated[claim][None])[0]
-            return -captions.SOFTNESS * jnp.log(truth)
+            return captions.parts_misses(captions.misses(measures), parts[claim]).sum()
 
         starts = jax.vmap(sampler.sample)(jax.random.split(key_start, CANDIDATES))
         distances = jax.vmap(lambda qpos: miss(env.measures(env.pose_at(qpos))))(starts)
@@ -137,12 +136,11 @@ def draw(env: Humanoid, qpos: Float[Array, "n nq"], key: Array, size: int) -> Sc
     """Turns each body at random and draws it, with a camera and a look of its own."""
 
     def one(qpos: Array, key: Array) -> Scenes:
-        key_turn, key_camera, key_look = jax.random.split(key, 3)
+        key_turn, key_camera, key_look, key_sun = jax.random.split(key, 4)
         qpos = turn(qpos, jax.random.uniform(key_turn, (), minval=-jnp.pi, maxval=jnp.pi))
         pose = env.pose_at(qpos)
-        view, scene = env.view(pose, _camera(key_camera)), _look(env.scene, key_look)
-        sun = view.light_dir + SUN * jax.random.normal(key_look, view.light_dir.shape)
-        view = view._replace(light_dir=sun / jnp.linalg.norm(sun, axis=-1, keepdims=True))
+        view, scene = env.view(pose, random_camera(key_camera)), random_look(env.scene, key_look)
+        view = move_sun(view, SUN * jax.random.normal(key_sun, view.light_dir.shape))
         measures = env.measures(pose)
         return Scenes(
             frames=render(scene, view, height=size, width=size),
@@ -159,7 +157,7 @@ def _places(env: Humanoid, view: View) -> Float[Array, "coordinates"]:
     return seen[np.flatnonzero(env.mj_model.geom_bodyid > 0)].reshape(-1)
 
 
-def _look(scene: Scene, key: Array) -> Scene:
+def random_look(scene: Scene, key: Array) -> Scene:
     """Colours, light and girth a little off."""
     key_colour, key_light, key_girth = jax.random.split(key, 3)
     rgb = scene.rgba[:, :3] + COLOUR * jax.random.normal(key_colour, scene.rgba[:, :3].shape)
@@ -177,7 +175,14 @@ def _look(scene: Scene, key: Array) -> Scene:
     )
 
 
-def _camera(key: Array) -> Camera:
+def move_sun(view: View, change: Float[Array, "*lights 3"]) -> View:
+    """The view with the lights' directions changed, of unit length again."""
+    sun = view.light_dir + change
+    return view._replace(light_dir=sun / jnp.linalg.norm(sun, axis=-1, keepdims=True))
+
+
+def random_camera(key: Array) -> Camera:
+    """One around the presets; it follows the body."""
     distance, elevation, height = (
         jax.random.uniform(key, (), minval=low, maxval=high)
         for key, (low, high) in zip(jax.random.split(key, 3), (DISTANCE, ELEVATION, HEIGHT), strict=True)

@@ -106,13 +106,11 @@ def make(motions: Motions, key: Array, count: int, split: str = "train") -> Batc
 def draw(env: Humanoid, key: Array, qpos: Float[Array, "t nq"], size: int) -> UInt8[Array, "t size size 3"]:
     """Films one trajectory, with a camera and a look of its own."""
     key_camera, key_look, key_sun = jax.random.split(key, 3)
-    camera, scene = scenes._camera(key_camera), scenes._look(env.scene, key_look)
+    camera, scene = scenes.random_camera(key_camera), scenes.random_look(env.scene, key_look)
     sun = scenes.SUN * jax.random.normal(key_sun, (3,))
 
     def one(qpos: Array) -> Array:
-        view = env.view(env.pose_at(qpos), camera)
-        light = view.light_dir + sun
-        view = view._replace(light_dir=light / jnp.linalg.norm(light, axis=-1, keepdims=True))
+        view = scenes.move_sun(env.view(env.pose_at(qpos), camera), sun)
         return render(scene, view, height=size, width=size)
 
     return jax.vmap(one)(qpos)

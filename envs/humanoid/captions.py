@@ -64,9 +64,16 @@ def degrees(
     misses: Float[Array, "*batch concepts"], parts: Int[Array, "claims 3"], negated: Bool[Array, "claims 3"]
 ) -> Float[Array, "*batch claims"]:
     """Truth of each claim, in [0, 1]: the product of its parts' exp(-miss / SOFTNESS), or of 1 less that."""
-    padded = jnp.concatenate([misses, jnp.zeros_like(misses[..., :1])], axis=-1)  # -1 reads the zero
-    truth = jnp.exp(-padded[..., parts] / SOFTNESS)
+    truth = jnp.exp(-parts_misses(misses, parts) / SOFTNESS)
     return jnp.where(negated, 1 - truth, truth).prod(-1)
+
+
+def parts_misses(
+    misses: Float[Array, "*batch concepts"], parts: Int[Array, "*claims 3"]
+) -> Float[Array, "..."]:
+    """[*batch, *claims, 3]: how far a posture is from each part of claims; 0 for parts that say nothing."""
+    padded = jnp.concatenate([misses, jnp.zeros_like(misses[..., :1])], axis=-1)  # -1 reads the zero
+    return padded[..., parts]
 
 
 def claims() -> Claims:

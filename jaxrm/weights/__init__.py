@@ -5,6 +5,7 @@ from jaxrm.weights.clip import ClipCheckpoint, embed_frames, load_clip
 from jaxrm.weights.decoder import DecoderCheckpoint, load_decoder
 from jaxrm.weights.decoder_text import DecoderProcessor
 from jaxrm.weights.embed import unit
+from jaxrm.weights.interface import load_interface, save_interface
 from jaxrm.weights.preprocess import ImageSettings, check_frames, default_settings, preprocess
 from jaxrm.weights.processor import Processor
 from jaxrm.weights.table import WeightsError
@@ -29,8 +30,10 @@ __all__ = [
     "embed_frames",
     "load_clip",
     "load_decoder",
+    "load_interface",
     "load_tower",
     "preprocess",
     "save",
+    "save_interface",
     "unit",
 ]

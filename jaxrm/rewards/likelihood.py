@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxrm.models.context import Context
 from jaxrm.models.decoder import Decoder
 from jaxrm.models.interface import Interface
 from jaxrm.rewards.prompts import Tails
@@ -105,7 +106,11 @@ def tail_scores(
     Raises:
       ValueError: no frames, widths that do not fit, or more than the decoder's context holds.
     """
-    log_probs = tail_log_probs(lm, interface, before, batch, tails, visible)
+    return sum_scored(tail_log_probs(lm, interface, before, batch, tails, visible), tails)
+
+
+def sum_scored(log_probs: Float[Array, "b n scored"], tails: Tails) -> Float[Array, "b n"]:
+    """Over the tokens that are asked about: their mean, or for answers their sum."""
     scored = tails.scored[..., tails.first :]
     total = jnp.sum(log_probs * scored, axis=-1)
     return total if tails.asks else total / jnp.maximum(scored.sum(axis=-1), 1)
@@ -133,12 +138,30 @@ def tail_log_probs(
     if visible is None:
         visible = jnp.broadcast_to(batch.mask[:, None], (b, n, t))
     seen = jnp.concatenate([jnp.ones((b, n, p), bool), visible], axis=-1) & mask[:, None]
-    tokens, real = (jnp.broadcast_to(a, (b, n, m)) for a in (tails.tokens, tails.mask))
-    read = lm.branch(context, lm.embed(tokens), real, seen)
     # The first token of a tail is foretold by the last vector before it.
     last = jnp.max(jnp.where(seen, jnp.arange(p + t), 0), axis=-1)
-    foretell = jnp.take_along_axis(hidden, last[..., None], axis=1)
-    foretell = jnp.concatenate([foretell[:, :, None], read[:, :, :-1]], axis=2)
+    last = jnp.take_along_axis(hidden, last[..., None], axis=1)
+    return log_probs_behind(lm, context, last, tails, seen)
+
+
+def log_probs_behind(
+    lm: Decoder,
+    context: Context,
+    last: Float[Array, "b n width"],
+    tails: Tails,
+    seen: Bool[Array, "b n slots"] | None = None,
+) -> Float[Array, "b n scored"]:
+    """The same behind what the decoder has read already.
+
+    Args:
+      context: prompt and frames.
+      last: the final hidden state of the last of them, as each tail sees it.
+      seen: the slots that each tail sees; None: all that hold something.
+    """
+    b, (n, m) = last.shape[0], tails.tokens.shape[-2:]
+    tokens, real = (jnp.broadcast_to(a, (b, n, m)) for a in (tails.tokens, tails.mask))
+    read = lm.branch(context, lm.embed(tokens), real, seen)
+    foretell = jnp.concatenate([last[:, :, None], read[:, :, :-1]], axis=2)
     return lm.log_probs(foretell[:, :, tails.first :], tokens[:, :, tails.first :])
 
 

@@ -50,7 +50,7 @@ def _image(world: World, rays: Rays, texture: int) -> Vec:
     d = rays.direction
     u, v, face, depth = images.cube_face(Vec(d.x, d.z, -d.y))  # a skybox's y axis is up
     number = jnp.full(u.shape, texture, jnp.int32)
-    return images.sample(world.scene, number, u, v, face.astype(jnp.int32), 0.5 * rays.spread / depth)
+    return images.sample(world.scene, number, u, v, 0.5 * rays.spread / depth, face)
 
 
 class _Haze(NamedTuple):

@@ -137,13 +137,16 @@ def colour(world: "World", seen: Seen) -> Vec:
     """The texture's colour at each point, from 0 to 1; any where the geom has no texture."""
     scene, index = world.scene, world.index(seen.frame, seen.geom)
     texture = jnp.maximum(look_up(jnp.array(scene.texture_of), seen.geom), 0)
-    u, v, rho = _on_surface(world, seen, index)
-    face = jnp.zeros_like(texture)
-    if any(t.cube for t in scene.textures):
-        cube = look_up(jnp.array([t.cube for t in scene.textures]), texture)
-        around = _around(world, seen, index)
-        u, v, rho, face = (jnp.where(cube, a, b) for a, b in zip(around, (u, v, rho, face), strict=True))
-    return sample(scene, texture, u, v, face.astype(jnp.int32), rho)
+    cubes = {scene.textures[number].cube for number in scene.texture_of if number >= 0}
+    steps = _steps(world, seen)
+    if cubes == {True}:
+        return sample(scene, texture, *_around(world, seen, index, steps))
+    flat = *_on_surface(world, seen, index, steps), jnp.zeros_like(texture)
+    if cubes == {False}:
+        return sample(scene, texture, *flat)
+    cube = look_up(jnp.array([t.cube for t in scene.textures]), texture)
+    around = _around(world, seen, index, steps)
+    return sample(scene, texture, *(jnp.where(cube, a, b) for a, b in zip(around, flat, strict=True)))
 
 
 def _steps(world: "World", seen: Seen) -> list[Vec]:
@@ -158,11 +161,11 @@ def _steps(world: "World", seen: Seen) -> list[Vec]:
     return steps
 
 
-def _on_surface(world: "World", seen: Seen, index: Array) -> tuple[Array, Array, Array]:
+def _on_surface(world: "World", seen: Seen, index: Array, steps: list[Vec]) -> tuple[Array, Array, Array]:
     """u, v and texture coordinates per pixel of a two-dimensional texture."""
     scene = world.scene
     repeat = [look_up(scene.texture_repeat[..., k].reshape(-1), index) for k in range(2)]
-    places = [seen.local, *(seen.local.plus(step) for step in _steps(world, seen))]
+    places = [seen.local, *(seen.local.plus(step) for step in steps)]
     here, right, up = ([c * r for c, r in zip(_unroll(scene, seen, p), repeat, strict=True)] for p in places)
 
     for axis, half in enumerate((seen.solid.size.x, seen.solid.size.y)):
@@ -179,7 +182,7 @@ def _on_surface(world: "World", seen: Seen, index: Array) -> tuple[Array, Array,
     rho = jnp.sqrt(jnp.maximum(moved(right), moved(up)) + 1e-20)
     if seen.corner is not None and scene.by_texcoord:
         follows = scene.is_any(scene.by_texcoord, seen.geom)
-        longest = jnp.sqrt(jnp.maximum(*(step.dot(step) for step in _steps(world, seen))) + 1e-20)
+        longest = jnp.sqrt(jnp.maximum(*(step.dot(step) for step in steps)) + 1e-20)
         u, v = (
             jnp.where(follows, c * r, other)
             for c, r, other in zip((seen.corner.u, seen.corner.v), repeat, (u, v), strict=True)
@@ -231,8 +234,8 @@ def _asin(x: Array) -> Array:
     return jnp.arcsin(jnp.clip(x, -1.0 + 1e-6, 1.0 - 1e-6))
 
 
-def _around(world: "World", seen: Seen, index: Array) -> tuple[Array, Array, Array, Array]:
-    """u, v, texture coordinates per pixel, and face of a cube around the geom."""
+def _around(world: "World", seen: Seen, index: Array, steps: list[Vec]) -> tuple[Array, Array, Array, Array]:
+    """u, v, texture coordinates per pixel, and face of a cube around the geom, as `sample` takes them."""
     scene, size, z = world.scene, seen.solid.size, seen.local.z
     scale = world.vec(scene.texture_scale, index)
     # MuJoCo draws the caps of a capsule as half spheres with coordinates of their own
@@ -241,7 +244,7 @@ def _around(world: "World", seen: Seen, index: Array) -> tuple[Array, Array, Arr
     on_cap = scene.is_any(scene.capsules, seen.geom) & (beyond > 0) & (size.y > 0)
     at = seen.local._replace(z=jnp.where(on_cap, cap, z))
     u, v, face, depth = cube_face(at.scaled(scale))
-    right, up = (step.scaled(scale) for step in _steps(world, seen))
+    right, up = (step.scaled(scale) for step in steps)
     longest = jnp.maximum(right.dot(right), up.dot(up))
     return u, v, 0.5 * jnp.sqrt(longest + 1e-20) / depth, face
 
@@ -255,19 +258,19 @@ def cube_face(v: Vec) -> tuple[Array, Array, Array, Array]:
     s = jnp.where(on_x, -sign_x * v.z, jnp.where(on_y, v.x, sign_z * v.x))
     t = jnp.where(on_y, jnp.where(v.y < 0, -v.z, v.z), -v.y)
     face = jnp.where(on_x, v.x < 0, jnp.where(on_y, 2 + (v.y < 0), 4 + (v.z < 0)))
-    return 0.5 * (s / depth + 1.0), 0.5 * (t / depth + 1.0), face, depth
+    return 0.5 * (s / depth + 1.0), 0.5 * (t / depth + 1.0), face.astype(jnp.int32), depth
 
 
 def sample(
-    scene: "Scene", texture: Int[Array, "*rays"], u: Array, v: Array, face: Int[Array, "*rays"], rho: Array
+    scene: "Scene", texture: Int[Array, "*rays"], u: Array, v: Array, rho: Array, face: Int[Array, "*rays"]
 ) -> Vec:
     """Trilinear samples, colours from 0 to 1.
 
     Args:
       texture: numbers in `scene.textures`.
       u, v: texture coordinates; 2d textures repeat, the faces of cubes end.
-      face: of cubes; 0 for 2d textures.
       rho: how far texture coordinates move from pixel to pixel.
+      face: of cubes; 0 for 2d textures.
     """
     textures = scene.textures
     deepest = max(len(t.levels) for t in textures)

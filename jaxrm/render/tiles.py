@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Int
 
 from jaxrm.render import cull, images, mesh
 from jaxrm.render.background import over_background
@@ -123,7 +124,7 @@ def _draw_sorted(world: World, rules: Rules) -> Drawn:
     total = frames * tiles
     sets = visible(world, rules.grid)
     busy = sum((cull.size(words) for words in sets.values()), jnp.zeros(total, jnp.int32))
-    order = jnp.argsort(-busy)
+    order = _busiest_first(busy)
     chunks = -(-total * rules.grid.rays // _CHUNK_RAYS)
     length = -(-total // chunks)
     padded = jnp.pad(order, (0, chunks * length - total), mode="edge")
@@ -139,6 +140,15 @@ def _draw_sorted(world: World, rules: Rules) -> Drawn:
         return leaf.reshape(chunks * length, -1)[place].reshape(frames, tiles, -1)
 
     return jax.tree.map(sort_back, drawn)
+
+
+def _busiest_first(busy: Int[Array, "tiles"]) -> Int[Array, "tiles"]:
+    """The order of tiles; one array of words sorts several times faster than numbers with their places."""
+    total = busy.shape[0]
+    most = jnp.uint32(jnp.iinfo(jnp.uint32).max // total - 1)  # what is busier counts as equally so
+    quiet = most - jnp.minimum(busy.astype(jnp.uint32), most)
+    place = jnp.arange(total, dtype=jnp.uint32)
+    return (jnp.sort(quiet * total + place) % total).astype(jnp.int32)
 
 
 def _draw_some(world: World, sets: Sets | None, frame: Array, tile: Array, rules: Rules) -> Drawn:

@@ -4,6 +4,8 @@ Another source plugs in by giving `Batch`es: states, which frames count, and an 
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -83,19 +85,43 @@ def make(motions: Motions, key: Array, count: int, split: str = "train") -> Batc
     Raises:
       ValueError: another split, or a count below 2.
     """
+    key_plan, key_do = jax.random.split(key)
+    return carry_out(motions, key_do, plan(motions, key_plan, count, split))
+
+
+class Planned(NamedTuple):
+    """Kinematic trajectories: states, which frames count, and the number of what each is to carry out."""
+
+    qpos: Float[Array, "b t nq"]
+    mask: Bool[Array, "b t"]
+    which: Int[Array, "b"]
+
+
+def plan(motions: Motions, key: Array, count: int, split: str = "train") -> Planned:
+    """Draws `count` trajectories, none of them under physics yet. Pure.
+
+    Raises:
+      ValueError: another split, or a count below 2.
+    """
     _check_split(split)
     if count < 2:
         raise ValueError(f"count is {count}, wanted 2 at least: half are kinematic, half under physics")
-    key_which, key_plan, key_roll, key_harness = jax.random.split(key, 4)
+    key_which, key_plan = jax.random.split(key)
     which = draw_instructions(key_which, count, split)
     speeds, views = ("held out" if split == kind else "train" for kind in ("speeds", "views"))
 
     def follow(key: Array, which: Array) -> tuple[Array, Array]:
-        plan = motions.plan(key, which, speeds=speeds, views=views)
-        return motions.path(plan), motions.mask(plan)
+        planned = motions.plan(key, which, speeds=speeds, views=views)
+        return motions.path(planned), motions.mask(planned)
 
-    qpos, mask = jax.vmap(follow)(jax.random.split(key_plan, count), which)
-    half = count // 2
+    return Planned(*jax.vmap(follow)(jax.random.split(key_plan, count), which), which)
+
+
+def carry_out(motions: Motions, key: Array, planned: Planned) -> Batch:
+    """The second half under physics; what the oracle says of each. Pure, and the same for every split."""
+    key_roll, key_harness = jax.random.split(key)
+    qpos, mask, which = planned
+    count, half = len(which), len(which) // 2
     harness = jax.random.choice(key_harness, jnp.array(HARNESS), (count - half,))
     keys = jax.random.split(key_roll, count - half)
     qpos = jnp.concatenate([qpos[:half], jax.vmap(motions.roll)(keys, qpos[half:], harness)])
@@ -149,6 +175,30 @@ class Dataset(NamedTuple):
         return jax.tree.map(lambda x: x[index], self)
 
 
+def maker(
+    motions: Motions, vision: Network, images: ImageSettings, *, block: int = 256, dtype: str = "float16"
+) -> Callable[[Array, int, str], Dataset]:
+    """A function of key, count and split that makes datasets as `dataset` does, several of them with one
+    compiled program for physics, drawing and embedding: only the plans of a split are its own."""
+
+    def finish(vision: Network, key: Array, planned: Planned) -> Dataset:
+        key_do, key_embed = jax.random.split(key)
+        batch = carry_out(motions, key_do, planned)
+        return Dataset(batch, embed(motions.env, vision, images, key_embed, batch.qpos).astype(dtype))
+
+    plans, finished = jax.jit(partial(plan, motions), static_argnums=(1, 2)), jax.jit(finish)
+
+    def make(key: Array, count: int, split: str = "train") -> Dataset:
+        _check_split(split)
+        parts = []
+        for part in jax.random.split(key, math.ceil(count / block)):
+            key_plan, key_finish = jax.random.split(part)
+            parts.append(finished(vision, key_finish, plans(key_plan, block, split)))
+        return jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
+
+    return make
+
+
 def dataset(
     motions: Motions,
     vision: Network,
@@ -160,24 +210,16 @@ def dataset(
     block: int = 512,
     dtype: str = "float16",
 ) -> Dataset:
-    """At least `count` trajectories, embedded once and kept on the device, made by one compiled program.
+    """At least `count` trajectories, embedded once and kept on the device.
 
     Args:
-      block: trajectories a call.
+      block: trajectories a call of a compiled program.
       dtype: in which embeddings are kept.
 
     Raises:
       ValueError: another split, or a block below 2.
     """
-
-    def build(vision: Network, key: Array) -> Dataset:
-        key_make, key_embed = jax.random.split(key)
-        batch = make(motions, key_make, block, split)
-        return Dataset(batch, embed(motions.env, vision, images, key_embed, batch.qpos).astype(dtype))
-
-    compiled = jax.jit(build)
-    parts = [compiled(vision, key) for key in jax.random.split(key, math.ceil(count / block))]
-    return jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
+    return maker(motions, vision, images, block=block, dtype=dtype)(key, count, split)
 
 
 class Spoiled(NamedTuple):

@@ -46,6 +46,20 @@ class Tails:
         """Some of the rows."""
         return replace(self, tokens=self.tokens[index], mask=self.mask[index], scored=self.scored[index])
 
+    def answered(self, done: Bool[Array, "*rows"]) -> "Tails":
+        """Of each question, rows [*rows, 2, m], the row with the true answer alone.
+
+        Raises:
+          ValueError: they do not ask.
+        """
+        if not self.asks:
+            raise ValueError("these tails describe: only those of `ask` have answers")
+        answer = jnp.where(done, 0, 1)[..., None, None]
+        rows = (
+            jnp.take_along_axis(x, answer, axis=-2)[..., 0, :] for x in (self.tokens, self.mask, self.scored)
+        )
+        return Tails(*rows, first=self.first)
+
 
 @dataclass(frozen=True)
 class Prompt:

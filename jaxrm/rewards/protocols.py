@@ -100,8 +100,7 @@ def success_detection(
     """
     if not tails.asks:
         raise ValueError("these tails describe: success detection needs those of `ask`")
-    found = tail_scores(*_inputs(interface, reading), batch, tails)
-    return -jnp.where(done, found[:, 0], found[:, 1]).mean()
+    return -tail_scores(*_inputs(interface, reading), batch, tails.answered(done)[:, None]).mean()
 
 
 def _inputs(interface: Interface, reading: Reading) -> tuple[Decoder, Interface, jax.Array]:

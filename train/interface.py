@@ -1,0 +1,250 @@
+"""Trains the interface between frames and a frozen decoder, on trajectories that are embedded once.
+
+    python -m train interface --protocol contrastive
+
+Three protocols (FoMo, arXiv 2312.03881, in our reconstruction): "ml", "contrastive", "success". An epoch is
+one compiled program; the decoder is an argument of it and never changes, and only the interface has a state
+of the optimiser.
+"""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import tyro
+from jaxtyping import Array, Float
+from rich.console import Console
+
+import jaxrm
+from jaxrm.models.interface import Interface, InterfaceConfig
+from jaxrm.rewards.likelihood import check_fit
+from jaxrm.weights import DecoderCheckpoint
+from train import interface_report
+from train.interface_data import Datasets, Source, make_or_load
+from train.interface_losses import PROTOCOLS, Negatives, Protocol, Words, draw_pairs, value_and_slope
+from train.trajectories import Dataset
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Train an interface between frames and a frozen decoder."""
+
+    protocol: Protocol = "contrastive"
+    """ml: the instruction becomes likely; contrastive: likelier than after what spoils it; success: the
+    answer to whether it was carried out."""
+    out: Path | None = None
+    """The run's folder; runs/interface-PROTOCOL-LAYERS-seedN without."""
+    overwrite: bool = False
+    """Replace an interface that lies there."""
+    lm: str = "instruct-lm"
+    """The decoder: one that comes with us, a directory, or a hub id."""
+    model: str = "scene-clip"
+    """The CLIP whose tower looks."""
+    layers: int = 1
+    """Blocks of the interface; 0: linear."""
+    width: int = 128
+    """Of its blocks."""
+    heads: int = 4
+    trajectories: int = 4096
+    """Of training, made and embedded once."""
+    judged: int = 256
+    """Of each kind that is held out."""
+    data: Path | None = None
+    """A file for the embedded trajectories: written where it is not there, else read."""
+    epochs: int = 4
+    seed: int = 0
+    batch: int = 32
+    """Trajectories a step."""
+    chunk: int = 0
+    """Trajectories whose scores are computed at a time, for large batches (gradient caching); 0: all."""
+    others: int = 4
+    """Instructions of others in the batch, and as many of the others' trajectories, as negatives."""
+    spoiled: int = 2
+    """Kinds of spoiled trajectories a step as negatives, of 6."""
+    changed: int = 3
+    """Kinds of changed instructions a step as negatives, of 5."""
+    temperature: float = 0.1
+    """Of the contrastive loss."""
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    wordings: int = 16
+    """Sentences for each instruction."""
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"protocol is {self.protocol!r}, wanted one of {', '.join(PROTOCOLS)}")
+        if self.batch < 2 or self.wordings < 1 or self.temperature <= 0 or self.epochs < 1:
+            raise ValueError(
+                "wanted a batch of 2 at least, a wording and an epoch at least, and a temperature above 0"
+            )
+        if self.chunk < 0 or (self.chunk and self.batch % self.chunk):
+            raise ValueError(f"chunk is {self.chunk}, wanted a divisor of the batch of {self.batch}")
+        if self.negatives.others >= self.batch:
+            raise ValueError(f"a batch of {self.batch} has no {self.others} others")
+
+    @property
+    def negatives(self) -> Negatives:
+        """Of the protocol: maximum likelihood has none."""
+        return Negatives(*([0] * 3 if self.protocol == "ml" else [self.others, self.spoiled, self.changed]))
+
+    @property
+    def folder(self) -> Path:
+        return self.out or Path("runs") / f"interface-{self.protocol}-{self.layers}-seed{self.seed}"
+
+    @property
+    def source(self) -> Source:
+        return Source(self.model, self.trajectories, self.judged, self.seed)
+
+
+@dataclass(frozen=True)
+class SuiteConfig:
+    """Print what a trained interface reached on what was held out."""
+
+    run: tyro.conf.Positional[Path]
+    """Its folder."""
+
+
+class TrainingState(NamedTuple):
+    """What a step changes; the decoder is not among it."""
+
+    interface: Interface
+    optimiser: optax.OptState
+
+
+def main(config: TrainingConfig) -> None:
+    """Trains, judges on what was held out, and writes the interface with its suite and card.
+
+    Raises:
+      FileExistsError: the folder holds an interface and `overwrite` is not set.
+      ValueError: parts that do not fit together.
+    """
+    if (config.folder / "config.json").exists() and not config.overwrite:
+        raise FileExistsError(
+            f"{str(config.folder)!r} holds an interface: take another --out, or --overwrite"
+        )
+    console, begun = Console(), time.time()
+    lm = jaxrm.load_decoder(config.lm)
+    said = Words.of(lm, config.protocol, config.wordings)
+    data = make_or_load(config.source, config.data)
+    key_model, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 3)
+    kept = done_only(data["train"])
+    state = start(config, new_interface(config, lm, kept, key_model), len(kept.embeddings))
+    check_fit(lm.model, state.interface, len(said.reading.before), kept.embeddings.shape[1], _longest(said))
+    console.print(
+        f"{len(kept.embeddings):,} of {len(data['train'].embeddings):,} trajectories did what they should; "
+        f"{time.time() - begun:.0f} s"
+    )
+    state, losses = run(config, state, said, kept, key_train, console)
+    config.folder.mkdir(parents=True, exist_ok=True)
+    jaxrm.save_interface(state.interface, config.folder)
+    interface_report.write_training(config, losses, time.time() - begun)
+    report(config, lm, state.interface, data, key_judge, console)
+
+
+def report(
+    config: TrainingConfig,
+    lm: DecoderCheckpoint,
+    interface: Interface,
+    data: Datasets,
+    key: Array,
+    console: Console,
+) -> None:
+    """Judges on what was held out; prints and writes the suite."""
+    held = {name: done_only(part) for name, part in data.items() if name != "train"}
+    interface_report.write(config.folder, config.protocol, lm, interface, held, key)
+    console.print(interface_report.shown(config.folder), highlight=False, soft_wrap=True)
+
+
+def suite(config: SuiteConfig) -> None:
+    """Prints what `main` measured."""
+    Console().print(interface_report.shown(config.run), highlight=False, soft_wrap=True)
+
+
+def new_interface(config: TrainingConfig, lm: DecoderCheckpoint, data: Dataset, key: Array) -> Interface:
+    """One with random weights, whose vectors have the size of the decoder's words."""
+    inputs, outputs = data.embeddings.shape[-1], lm.model.config.blocks.width
+    size = float(jnp.std(lm.model.embedding[...].astype(jnp.float32)))
+    shape = InterfaceConfig(inputs, outputs, config.layers, config.width, config.heads, output_std=size)
+    return Interface.create(shape, key)
+
+
+def _longest(said: Words) -> int:
+    return said.tails.tokens.shape[-1]
+
+
+def optimiser(config: TrainingConfig, count: int) -> optax.GradientTransformation:
+    """AdamW on clipped gradients, of the interface alone; `count` trajectories an epoch."""
+    steps = config.epochs * (count // config.batch)
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, config.learning_rate, min(50, steps // 10 + 1), max(steps, 2), 1e-5
+    )
+    return optax.chain(
+        optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=config.weight_decay)
+    )
+
+
+def start(config: TrainingConfig, interface: Interface, count: int) -> TrainingState:
+    """The state before the first step.
+
+    Raises:
+      ValueError: fewer trajectories than a batch.
+    """
+    if count < config.batch:
+        raise ValueError(f"{count} trajectories are fewer than a batch of {config.batch}")
+    weights: Any = interface  # optax's types know no modules
+    return TrainingState(interface, optimiser(config, count).init(weights))
+
+
+def run(
+    config: TrainingConfig, state: TrainingState, said: Words, data: Dataset, key: Array, console: Console
+) -> tuple[TrainingState, Float[np.ndarray, "steps"]]:
+    """All epochs; the losses of all steps."""
+    compiled, losses, begun = jax.jit(partial(epoch, config)), [], time.time()
+    for number in range(config.epochs):
+        state, found = compiled(state, said, data, jax.random.fold_in(key, number))
+        losses.append(np.asarray(found))
+        line = f"epoch {number + 1:>3}  loss {losses[-1].mean():.4f}  {time.time() - begun:5.0f} s"
+        console.print(line, highlight=False)
+    return state, np.concatenate(losses)
+
+
+def epoch(
+    config: TrainingConfig, state: TrainingState, said: Words, data: Dataset, key: Array
+) -> tuple[TrainingState, Float[Array, "steps"]]:
+    """Every trajectory once, in a random order; what is left of the last batch waits for another epoch. Pure;
+    compile it with `config` static.
+
+    Args:
+      data: trajectories that did what they were to do, see `done_only`.
+
+    Returns:
+      The state, and the loss of each step.
+    """
+    count = len(data.embeddings)
+    key_order, key_steps = jax.random.split(key)
+    steps = count // config.batch
+    order = jax.random.permutation(key_order, count)[: steps * config.batch].reshape(steps, config.batch)
+
+    def step(state: TrainingState, args: tuple[Array, Array]) -> tuple[TrainingState, Array]:
+        rows, key = args
+        pairs = draw_pairs(key, data[rows], said, config.negatives)
+        value, slope = value_and_slope(
+            state.interface, said, pairs, config.protocol, config.temperature, config.chunk
+        )
+        weights: Any = state.interface
+        change, memory = optimiser(config, count).update(slope, state.optimiser, weights)  # pyright: ignore
+        after: Any = optax.apply_updates(weights, change)
+        return TrainingState(after, memory), value
+
+    return jax.lax.scan(step, state, (order, jax.random.split(key_steps, steps)))
+
+
+def done_only(data: Dataset) -> Dataset:
+    """The trajectories that did what they were to do; on the host, since their number is not known before."""
+    return data[np.flatnonzero(np.asarray(data.batch.done))]

@@ -1,0 +1,107 @@
+"""Embedded trajectories in a file, so that several trainings look at the same films once."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import envs
+import jaxrm
+from envs.humanoid.motion_truth import Signs
+from envs.humanoid.motions import Motions
+from train.trajectories import SPLITS, Batch, Dataset, maker
+
+TASK = "humanoid/standing"  # whose body and scene the trajectories are of
+BLOCK = 256  # trajectories a call of the compiled program
+_TRAIN = "train"
+_UNSEEN = "unseen"  # of the training split, of another seed: other starts, and for other wordings
+
+
+class Source(NamedTuple):
+    """What datasets are made of; a file of another source is refused.
+
+    Attributes:
+      model: the CLIP whose tower looks.
+      trajectories: of training, at least.
+      judged: of each kind that is held out, at least.
+      seed: of all.
+    """
+
+    model: str
+    trajectories: int
+    judged: int
+    seed: int
+
+
+Datasets = dict[str, Dataset]
+
+
+def names() -> tuple[str, ...]:
+    """Of the datasets: that of training, and those held out."""
+    return (_TRAIN, *(_UNSEEN if split == _TRAIN else split for split in SPLITS))
+
+
+def make(source: Source) -> Datasets:
+    """Makes, films and embeds trajectories: of training, and of each kind that is held out."""
+    clip = jaxrm.load_clip(source.model)
+    build = maker(Motions(envs.make(TASK)), clip.model, clip.processor.images, block=BLOCK)
+    keys = jax.random.split(jax.random.key(source.seed), len(names()))
+    made = {}
+    for name, key in zip(names(), keys, strict=True):
+        count = source.trajectories if name == _TRAIN else source.judged
+        made[name] = build(key, count, name if name in SPLITS else _TRAIN)
+    return made
+
+
+def make_or_load(source: Source, file: Path | None) -> Datasets:
+    """The datasets of a file, which is written first where it is not there; None: made and kept nowhere.
+
+    Raises:
+      ValueError: the file holds the datasets of another source, or something else.
+    """
+    if file is None:
+        return make(source)
+    if not file.exists():
+        made = make(source)
+        save(source, made, file)
+        return made
+    return load(source, file)
+
+
+def save(source: Source, datasets: Datasets, file: Path) -> None:
+    """Writes a file of arrays, whole or not at all."""
+    arrays = {"source": np.array([str(value) for value in source])}
+    for name, data in datasets.items():
+        arrays |= {f"{name}/{place}": np.asarray(x) for place, x in enumerate(jax.tree.leaves(data))}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(file.name + ".part")
+    with part.open("wb") as opened:
+        np.savez(opened, allow_pickle=False, **arrays)
+    part.replace(file)
+
+
+def load(source: Source, file: Path) -> Datasets:
+    """What `save` wrote.
+
+    Raises:
+      ValueError: the file holds the datasets of another source, or something else.
+    """
+    like = jax.tree.structure(Dataset(Batch(0, 0, 0, 0, Signs(0, 0), 0), 0))  # pyright: ignore
+    try:
+        with np.load(file, allow_pickle=False) as opened:
+            made = tuple(opened["source"].tolist())
+            found = {
+                name: [jnp.asarray(opened[f"{name}/{place}"]) for place in range(like.num_leaves)]
+                for name in names()
+            }
+    except (KeyError, OSError, EOFError, ValueError) as error:
+        raise ValueError(f"{file} holds no trajectories that were embedded here: {error}") from error
+    wanted = tuple(str(value) for value in source)
+    if made != wanted:
+        raise ValueError(
+            f"{file} holds trajectories of {dict(zip(Source._fields, made, strict=True))}, wanted are those "
+            f"of {source._asdict()}: name another file, or remove it"
+        )
+    return {name: jax.tree.unflatten(like, leaves) for name, leaves in found.items()}

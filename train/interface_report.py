@@ -1,0 +1,236 @@
+"""What is written beside a trained interface: how it was made, its suite, likelihoods over time, its card."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Array, Float
+
+from envs.humanoid.instructions import INSTRUCTIONS, changed
+from envs.humanoid.motion_captions import wordings
+from jaxrm.metrics.suite import PerturbationRow, perturbation_table
+from jaxrm.models.interface import Interface
+from jaxrm.rewards.likelihood import LikelihoodWeights, Trajectories, score_prefixes
+from jaxrm.rewards.prompts import ASK, DESCRIBE, Prompt, ask, describe
+from jaxrm.weights import DecoderCheckpoint, load_interface
+from jaxrm.weights.files import read_json, write_json
+from train.folder import write_text
+from train.interface_losses import Protocol
+from train.interface_suite import UNSEEN, accuracy, judge, rows
+from train.trajectories import Dataset
+
+if TYPE_CHECKING:
+    from train.interface import TrainingConfig
+
+TRAINING, SUITE, OVER_TIME, CARD = "training.json", "suite.json", "over_time.png", "README.md"
+CURVES = 6  # films whose likelihood is drawn
+_HEADINGS = {
+    "speeds": "speeds",
+    "views": "cameras",
+    "combinations": "combinations",
+    UNSEEN: "starts and wordings",
+}
+
+
+def write_training(config: "TrainingConfig", losses: Float[np.ndarray, "steps"], seconds: float) -> None:
+    """How it was made: the command, every option and the mean loss of each epoch."""
+    default = type(config)()
+    given = {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if getattr(config, field.name) != getattr(default, field.name)
+    }
+    options = " ".join(_option(name, value) for name, value in given.items() if name != "data")
+    made = {
+        "command": f"python -m train interface {options}".strip(),
+        "protocol": config.protocol,
+        "options": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(config).items()},
+        "losses": [float(part.mean()) for part in np.array_split(losses, config.epochs)],
+        "steps": len(losses),
+        "minutes": round(seconds / 60, 1),
+        "device": f"{jax.default_backend()}, {jax.device_count()} device(s), {os.cpu_count()} host cores",
+    }
+    made["options"].pop("data")
+    write_json(config.folder / TRAINING, made)
+
+
+def _option(name: str, value: object) -> str:
+    name = f"--{name.replace('_', '-')}"
+    return name if value is True else f"{name} {value}"
+
+
+def write(
+    folder: Path,
+    protocol: Protocol,
+    lm: DecoderCheckpoint,
+    interface: Interface,
+    held: dict[str, Dataset],
+    key: Array,
+) -> None:
+    """Judges an interface and writes its suite, likelihoods over time, and card.
+
+    Args:
+      held: trajectories that did what they were to do, of each kind that is held out.
+    """
+    found = judge(protocol, lm, interface, held, key)
+    together = rows([found[name] for name in held])
+    sets = {
+        _HEADINGS.get(name, name): {
+            "trajectories": len(part.right),
+            "accuracy": accuracy(part),
+            "one frame only": accuracy(part, static=True),
+        }
+        for name, part in found.items()
+    }
+    write_json(
+        folder / SUITE, {"protocol": protocol, "rows": [row._asdict() for row in together], "sets": sets}
+    )
+    draw_over_time(folder / OVER_TIME, protocol, lm, interface, held[UNSEEN])
+    write_card(folder)
+
+
+def shown(*folders: Path) -> str:
+    """The suites of trained interfaces as Markdown tables.
+
+    Raises:
+      FileNotFoundError: a folder has none.
+    """
+    protocols, lines = {}, []
+    for folder in folders:
+        suite, name = _read(folder), str(folder)
+        name = suite["protocol"] if len(folders) == 1 else f"{suite['protocol']} ({folder.name})"
+        protocols[name] = [PerturbationRow(**row) for row in suite["rows"]]
+        for held, figures in suite["sets"].items():
+            cells = (name, held, *(f"{figures[k]:.3f}" for k in ("accuracy", "one frame only")))
+            lines.append(f"| {' | '.join(cells)} | {figures['trajectories']} |")
+    head = "| protocol | held out | right in pairs, mean of the kinds (chance .50) | one frame only | films |"
+    return "\n".join([perturbation_table(protocols), "", head, "|" + "---|" * 5, *lines])
+
+
+def _read(folder: Path) -> dict:
+    if not (folder / SUITE).is_file():
+        raise FileNotFoundError(f"no suite in {str(folder)!r}: it has no {SUITE}; was it trained here?")
+    return read_json(folder / SUITE)
+
+
+def over_time(
+    protocol: Protocol, lm: DecoderCheckpoint, interface: Interface, film: Dataset, said: list[str]
+) -> Float[np.ndarray, "said t"]:
+    """The score of every prefix of one film, for several sentences."""
+    asks = protocol == "success"
+    before = jnp.asarray(lm.processor.begin(Prompt.of(ASK if asks else DESCRIBE).before), jnp.int32)
+    tails = (ask if asks else describe)(lm.processor, said)
+    found = [
+        _prefixes(LikelihoodWeights(lm.model, before, tails[number]), interface, film.trajectories)
+        for number in range(len(said))
+    ]
+    return np.concatenate([np.asarray(x) for x in found])
+
+
+_prefixes = jax.jit(score_prefixes)
+
+
+def draw_over_time(
+    path: Path, protocol: Protocol, lm: DecoderCheckpoint, interface: Interface, data: Dataset
+) -> None:
+    """Draws likelihoods over time: the own instruction of a few films, a changed one, and the own one while
+    the film runs backwards."""
+    count = min(CURVES, len(data.embeddings))
+    figure, axes = plt.subplots(2, (count + 1) // 2, figsize=(11, 5.5), layout="constrained", squeeze=False)
+    for place, axis in zip(range(count), axes.flat, strict=False):
+        film = data[place : place + 1]
+        own = INSTRUCTIONS[int(film.batch.which[0])]
+        other = (changed(own, "side") or changed(own, "order") or changed(own, "verb") or (own,))[0]
+        said = [wordings(one)[0] for one in (own, other)]
+        frames = int(film.batch.mask.sum())
+        back = Trajectories(film.embeddings[:, :frames][:, ::-1], film.batch.mask[:, :frames])
+        back = Trajectories(*(_padded(x, film.batch.mask.shape[1]) for x in back))
+        curves = over_time(protocol, lm, interface, film, said)
+        reverse = over_time(
+            protocol, lm, interface, Dataset(film.batch._replace(mask=back.mask), back.embeddings), said[:1]
+        )
+        axis.plot(curves[0, :frames], color="tab:green", label=said[0])
+        axis.plot(curves[1, :frames], color="tab:red", label=said[1])
+        axis.plot(reverse[0, :frames], color="tab:gray", ls="--", label="backwards")
+        axis.set_title(said[0], fontsize=8)
+        axis.legend(fontsize=6)
+    figure.supxlabel("frame that the film ends with")
+    figure.supylabel("log-odds of success" if protocol == "success" else "log-likelihood a token")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _padded(x: Array, length: int) -> Array:
+    return jnp.pad(x, [(0, 0), (0, length - x.shape[1])] + [(0, 0)] * (x.ndim - 2))
+
+
+_CARD = """\
+# {name}
+
+An interface of the likelihood reward (FoMo, arXiv 2312.03881, in our reconstruction): it turns what `{model}`
+says about the frames of a trajectory into vectors that the frozen decoder `{lm}` reads as if they were words.
+{layers}; {parameters:,} parameters. `jaxrm.load_interface({short!r})` loads it; it fits this tower and this
+decoder and no others.
+
+- **Command**: `{command}`
+- **Protocol**: {protocol}; {steps:,} steps of {batch} trajectories, {minutes:.0f} minutes on {device}, the
+  making of {trajectories:,} trajectories included where they were not read from a file.
+- **Data**: humanoid motions whose meaning is in their order, half of them under physics, drawn and embedded by
+  this project; instructions in {wordings} wordings each. An oracle on states says what was carried out; only
+  trajectories that did what they were told are trained on, and what is still right is no negative.
+- **Losses**, mean of each epoch: {losses}.
+
+## Measured on what was held out
+
+A pair is a trajectory that did its instruction and the same one spoiled, or with a changed instruction; chance
+is .50. "One frame only": the same where each film is its first frame repeated. Intervals of 95% are over
+trajectories of one training seed.
+
+{suite}
+
+![likelihoods over time]({over_time})
+
+## Limits
+
+The decoder was trained from random weights on this project's instruction language, so nothing here shows the
+grounding of a pretrained one: no words beyond that language, no objects, no other body, no other camera
+geometry. It was also taught to read trajectories told in words before; a pretrained decoder brings that with
+it. `{model}` sees 64 pixels of one humanoid. Lengths other than those of training are frames left out or shown
+twice.
+
+## With a pretrained decoder
+
+Put the safetensors, config.json and tokenizer.json of MPT-1B or Llama-3.2-1B into a directory, then
+
+    python -m train interface --protocol contrastive --lm DIRECTORY --width 512 --batch 32 --chunk 8
+
+The decoder stays frozen: its weights need 2.5 GB in bfloat16 and no state of the optimiser. `--chunk` bounds
+what is kept for the gradient. Its own words may lie far from vectors of this size; the start is set by the
+spread of its table of embeddings. This recipe is not measured here.
+"""
+
+
+def write_card(folder: Path) -> None:
+    """Writes README.md from what lies in the folder."""
+    made, interface = read_json(folder / TRAINING), load_interface(folder)
+    options, layers = made["options"], interface.config.layers
+    text = _CARD.format(
+        name=folder.name,
+        short=folder.name,
+        layers="Linear, each frame by itself" if not layers else f"{layers} causal block(s) over the frames",
+        parameters=sum(int(np.prod(x.shape)) for x in jax.tree.leaves(interface)),
+        losses=", ".join(f"{loss:.3f}" for loss in made["losses"]),
+        suite=shown(folder),
+        over_time=OVER_TIME,
+        **{name: options[name] for name in ("model", "lm", "batch", "trajectories", "wordings")},
+        **{name: made[name] for name in ("command", "protocol", "steps", "minutes", "device")},
+    )
+    write_text(folder / CARD, text)

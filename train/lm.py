@@ -1,0 +1,228 @@
+"""Trains the small decoder that comes with us, on this project's instruction language.
+
+    python -m train lm --overwrite
+
+It learns to read trajectories told in words (`train.lm_films`), in the very prompts of the likelihood reward:
+to say what was done, and whether an instruction was carried out. Nothing is drawn, and no file is read.
+"""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, Int
+from rich.console import Console
+
+import envs
+import jaxrm
+from envs.humanoid.motions import Motions
+from jaxrm.models import BlocksConfig, Decoder, DecoderConfig
+from jaxrm.models.rope import Rope
+from jaxrm.rewards.prompts import ANSWERS, ASK, DESCRIBE
+from jaxrm.weights import DecoderCheckpoint, DecoderProcessor
+from train import lm_films, lm_report
+from train.lm_films import Film
+from train.lm_read import Corpus, corpus, read_frames, tail_log_probs
+from train.trajectories import sentences
+from train.vocabulary import END, START, train_tokenizer
+
+CONTEXT = 256  # tokens and frames
+BLIND = 8  # one film in so many is not shown: the language by itself
+NEVER = -1e9  # logit
+TASK = "humanoid/standing"  # whose body and scene the trajectories are of
+
+
+@dataclass(frozen=True)
+class LmConfig:
+    """Train a small decoder from random weights on the instruction language."""
+
+    out: Path = Path("checkpoints/instruct-lm")
+    """Where the checkpoint goes, in Hugging Face's format."""
+    overwrite: bool = False
+    """Replace a checkpoint that lies in `out`."""
+    steps: int = 2000
+    """Whole calls of `steps_per_call`."""
+    seed: int = 0
+    batch: int = 32
+    """Trajectories a step."""
+    describes: int = 2
+    """Instructions of each that are said."""
+    asks: int = 4
+    """Instructions of each that are asked about: right ones, changed ones and others."""
+    ask_weight: float = 1.0
+    """Weight of the answers."""
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    ema: float = 0.995
+    """Decay of the weight average that is saved."""
+    wordings: int = 32
+    """Sentences for each instruction."""
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    mlp: int = 256
+    dtype: str = "bfloat16"
+    """What the weights are saved in."""
+    steps_per_call: int = 100
+    states: int = 2048
+    """Trajectories it is judged on."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.steps % self.steps_per_call:
+            raise ValueError(f"steps must be a multiple of {self.steps_per_call}, a call's worth")
+        if min(self.batch, self.describes, self.wordings) < 1 or self.asks < 2:
+            raise ValueError("wanted a batch, a description and a wording at least, and two questions")
+
+
+class Learner(NamedTuple):
+    """Everything that changes in training."""
+
+    model: Decoder
+    average: Decoder
+    optimiser: optax.OptState
+    step: Int[Array, ""]
+
+
+def main(config: LmConfig) -> None:
+    """Trains, judges on what was held out, and writes the checkpoint with its card.
+
+    Raises:
+      FileExistsError: there is a checkpoint in `out` and `overwrite` is not set.
+    """
+    if (config.out / "config.json").exists() and not config.overwrite:
+        raise FileExistsError(f"{str(config.out)!r} holds a checkpoint: take another --out, or --overwrite")
+    config.out.mkdir(parents=True, exist_ok=True)
+    console, start = Console(), time.time()
+    key_model, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 3)
+    processor = make_processor(config)
+    said = corpus(processor, config.wordings)
+    learner = begin(config, Decoder.create(processor.config, key_model))
+    motions = Motions(envs.make(TASK))
+    run = jax.jit(partial(run_steps, config, motions), donate_argnums=0)
+    size = sum(x.size for x in jax.tree.leaves(learner.model))
+    console.print(f"{size:,} parameters, {processor.config.vocabulary} tokens; compiling ...")
+    for call in range(config.steps // config.steps_per_call):
+        learner, losses = run(learner, said, jax.random.fold_in(key_train, call))
+        says, answers = np.asarray(losses)
+        steps = (call + 1) * config.steps_per_call
+        line = f"{steps:>6} steps  says {says:.4f}  answers {answers:.4f}  {time.time() - start:5.0f} s"
+        console.print(line, highlight=False)
+    lm = DecoderCheckpoint(learner.average.with_param_dtype(config.dtype), processor)
+    jaxrm.save(lm, config.out)
+    lm_report.write_training(config, time.time() - start)
+    console.print(f"wrote {config.out}; judging ...")
+    console.print(lm_report.write(jaxrm.load_decoder(config.out), motions, config, key_judge))
+
+
+def make_processor(config: LmConfig) -> DecoderProcessor:
+    """A tokeniser of its own, and the decoder's config, whose vocabulary it gives."""
+    language = {words for held in (False, True) for words in sentences(config.wordings, held)}
+    tokenizer = train_tokenizer([*language, *lm_films.WORDS, *ANSWERS, *(DESCRIBE, ASK)])
+    head = config.width // config.heads
+    blocks = BlocksConfig(
+        config.width,
+        config.layers,
+        config.heads,
+        max(config.heads // 2, 1),
+        head,
+        config.mlp,
+        rope=Rope(head, 10_000.0),
+    )
+    start, end = (tokenizer.token_to_id(token) for token in (START, END))
+    shape = DecoderConfig(
+        blocks, tokenizer.get_vocab_size(), CONTEXT, bos_token_id=start, eos_token_ids=(end,)
+    )
+    return DecoderProcessor(tokenizer, shape)
+
+
+def begin(config: LmConfig, model: Decoder) -> Learner:
+    """The state before the first step."""
+    weights: Any = model  # optax's types know no modules
+    average = jax.tree.map(jnp.copy, model)
+    return Learner(model, average, _optimiser(config).init(weights), jnp.int32(0))
+
+
+def _optimiser(config: LmConfig) -> optax.GradientTransformation:
+    warm = min(200, config.steps // 10 + 1)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warm, config.steps, 1e-5)
+    return optax.chain(
+        optax.clip_by_global_norm(1.0), optax.adamw(schedule, b2=0.98, weight_decay=config.weight_decay)
+    )
+
+
+def run_steps(
+    config: LmConfig, motions: Motions, learner: Learner, said: Corpus, key: Array
+) -> tuple[Learner, Float[Array, "2"]]:
+    """`steps_per_call` updates in one program, on trajectories that are made for them; the mean losses."""
+    key_pool, key_steps = jax.random.split(key)
+    drawn = lm_films.pool(motions, key_pool, config.batch * config.steps_per_call)
+    order = jnp.arange(len(drawn.which)).reshape(config.steps_per_call, config.batch)
+
+    def step(learner: Learner, args: tuple[Array, Array]) -> tuple[Learner, Array]:
+        rows, key = args
+        key_film, key_loss = jax.random.split(key)
+        film = lm_films.tell(key_film, drawn[rows])
+        weights: Any = learner.model
+        total = jax.grad(lambda w: _weighted(config, loss(w, config, said, film, key_loss)), has_aux=True)
+        slope, losses = total(weights)
+        change, memory = _optimiser(config).update(slope, learner.optimiser, weights)
+        model: Any = optax.apply_updates(weights, change)
+        decay = jnp.minimum(config.ema, (1 + learner.step) / (10 + learner.step))
+        average: Any = optax.incremental_update(model, learner.average, 1 - decay)
+        return Learner(model, average, memory, learner.step + 1), losses
+
+    learner, losses = jax.lax.scan(step, learner, (order, jax.random.split(key_steps, len(order))))
+    return learner, losses.mean(axis=0)
+
+
+def _weighted(config: LmConfig, losses: Float[Array, "2"]) -> tuple[Array, Array]:
+    return losses[0] + config.ask_weight * losses[1], losses
+
+
+def loss(lm: Decoder, config: LmConfig, said: Corpus, film: Film, key: Array) -> Float[Array, "2"]:
+    """Mean -log p of what was done, a token, and of the right answers."""
+    keys = jax.random.split(key, 5)
+    b = len(film.mask)
+    shown = jnp.arange(b) >= b // BLIND
+    told = jax.random.categorical(
+        keys[0], jnp.where(film.truth & said.known, 0.0, NEVER), shape=(config.describes, b)
+    ).T
+    true = jnp.take_along_axis(film.truth & said.known, told, axis=1)  # false where nothing was done
+    describes = said.describe[said.rows(keys[1], told)]
+    asked, done = questions(keys[2], config.asks, said, film.truth, told[:, 0])
+    asks = said.ask[said.rows(keys[3], asked)].answered(done)
+    noise = lm_films.noise(keys[4], (*film.mask.shape, lm.config.blocks.width))
+    vectors = lm_films.frame_vectors(lm, said.films, film.weights, noise)
+    read = read_frames(lm, said.before, vectors, film.mask & shown[:, None])
+    says, answers = -tail_log_probs(lm, read, describes), -tail_log_probs(lm, read, asks)
+    counts = describes.scored[..., describes.first :] & true[..., None]
+    right = asks.scored[..., asks.first :] & shown[:, None, None]
+    return jnp.stack([_mean(says, counts), _mean(answers, right)])
+
+
+def _mean(values: Array, counts: Array) -> Array:
+    return (values * counts).sum() / jnp.maximum(counts.sum(), 1)
+
+
+def questions(
+    key: Array, count: int, said: Corpus, truth: Bool[Array, "b instructions"], right: Int[Array, "b"]
+) -> tuple[Int[Array, "b count"], Bool[Array, "b count"]]:
+    """Instructions to ask about: half of them true ones where there are any, then changed ones and others."""
+    b, keys = len(truth), jax.random.split(key, 4)
+    known = truth & said.known
+    yes = jax.random.categorical(keys[0], jnp.where(known, 0.0, NEVER), shape=(count // 2, b)).T
+    options = said.changes[right]
+    fits = (options >= 0) & said.known[options]
+    change = jax.random.categorical(keys[1], jnp.where(fits, 0.0, NEVER), axis=1)[:, None]
+    changed = jnp.take_along_axis(options, change, axis=1)
+    changed = jnp.where(fits.any(axis=1, keepdims=True), changed, right[:, None])
+    rest = count - count // 2 - 1
+    other = jax.random.categorical(keys[2], jnp.where(said.known, 0.0, NEVER), shape=(b, rest))
+    asked = jnp.concatenate([yes, changed, other], axis=1)
+    return asked, jnp.take_along_axis(truth, asked, axis=1)

@@ -1,0 +1,92 @@
+"""What the small decoder reads, as tokens, and how it reads it: with slopes that reach its own weights."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from envs.humanoid.instructions import CHANGES, INSTRUCTIONS, change_table, feasible, held_out
+from jaxrm.models import Decoder
+from jaxrm.models.context import Context
+from jaxrm.rewards.prompts import DESCRIBE, Prompt, Tails, ask, describe
+from jaxrm.weights import DecoderProcessor
+from train import lm_films
+from train.trajectories import sentences
+
+
+class Corpus(NamedTuple):
+    """What is read, as tokens.
+
+    Attributes:
+      before: the prompt's words before the frames.
+      describe, ask: tails with `wordings` rows an instruction, [instructions * wordings, ..]; a description
+        goes on to the end of the text.
+      films: tokens of the words that stand in the place of frames.
+      known: instructions that training may use.
+      changes: numbers of changed instructions, [instructions, most], -1 for none.
+    """
+
+    before: Int[Array, "p"]
+    describe: Tails
+    ask: Tails
+    films: tuple[Int[Array, "words k"], Bool[Array, "words k"]]
+    known: Bool[Array, "instructions"]
+    changes: Int[Array, "instructions most"]
+
+    @property
+    def wordings(self) -> int:
+        return len(self.describe.tokens) // len(INSTRUCTIONS)
+
+    def rows(self, key: Array, numbers: Int[Array, "*b"]) -> Int[Array, "*b"]:
+        """Rows of the tails: one wording each."""
+        return numbers * self.wordings + jax.random.randint(key, numbers.shape, 0, self.wordings)
+
+
+def corpus(processor: DecoderProcessor, wordings: int, held: bool = False) -> Corpus:
+    """All sentences in both prompts; with `held` the wordings that training never sees."""
+    said = sentences(wordings, held)
+    return Corpus(
+        jnp.asarray(processor.begin(Prompt.of(DESCRIBE).before), jnp.int32),
+        _ended(describe(processor, said), processor.config.eos_token_ids[0]),
+        ask(processor, said),
+        lm_films.word_tokens(processor),
+        jnp.asarray(~held_out() & feasible()),
+        jnp.concatenate([jnp.asarray(change_table(kind)) for kind in CHANGES], axis=1),
+    )
+
+
+def _ended(tails: Tails, end: int) -> Tails:
+    """Descriptions with the end of the text behind them, so that a long one is no part of a short one."""
+    tokens, mask, scored = (
+        np.pad(np.asarray(x), ((0, 0), (0, 1))) for x in (tails.tokens, tails.mask, tails.scored)
+    )
+    rows, last = np.arange(len(tokens)), mask.sum(axis=1)
+    tokens[rows, last], mask[rows, last], scored[rows, last] = end, True, True
+    return Tails(jnp.asarray(tokens), jnp.asarray(mask), jnp.asarray(scored), tails.first)
+
+
+class Read(NamedTuple):
+    """The prompt's words and frames, read: to be read on from, and which of them are no padding."""
+
+    context: Context
+    mask: Bool[Array, "b t"]
+
+
+def read_frames(
+    lm: Decoder, before: Int[Array, "p"], vectors: Float[Array, "b t width"], mask: Bool[Array, "b t"]
+) -> Read:
+    """As `jaxrm.rewards.likelihood` does it, but with slopes that reach the decoder. Pure."""
+    b, p = len(mask), len(before)
+    prompt = jnp.broadcast_to(lm.embed(before), (b, p, lm.config.blocks.width))
+    whole = jnp.concatenate([jnp.ones((b, p), bool), mask], axis=1)
+    vectors = jnp.concatenate([prompt, vectors.astype(prompt.dtype)], axis=1)
+    return Read(lm.remember(vectors, whole)[1], whole)
+
+
+def tail_log_probs(lm: Decoder, read: Read, tails: Tails) -> Float[Array, "b n scored"]:
+    """log p of the tokens of tails [b, n, m] from `tails.first` on, one at least, behind what was read."""
+    seen = jnp.broadcast_to(read.mask[:, None], (*tails.tokens.shape[:2], read.mask.shape[1]))
+    hidden = lm.branch(read.context, lm.embed(tails.tokens), tails.mask, seen)
+    return lm.log_probs(hidden[:, :, tails.first - 1 : -1], tails.tokens[:, :, tails.first :])

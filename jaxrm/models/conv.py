@@ -1,6 +1,7 @@
 """Convolutions with the channels last."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -61,6 +62,15 @@ def _by_products(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
     image_bytes = math.prod(x.shape[1:]) * columns * x.dtype.itemsize
     return jax.lax.map(one, x, batch_size=max(1, min(len(x), _LAID_OUT // image_bytes)))
+
+
+def image_by_image(
+    layers: Callable[[jax.Array], jax.Array], x: Float[Array, "n h w i"]
+) -> Float[Array, "n h2 w2 o"]:
+    """Layers on one image after the other where that keeps large feature maps in the cache: on CPUs."""
+    if jax.default_backend() != "cpu":
+        return layers(x)
+    return jax.lax.map(lambda image: layers(image[None])[0], x)
 
 
 def mean_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:

@@ -9,13 +9,14 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxrm.models.conv import ConvNorm, mean_pool
+from jaxrm.models.conv import ConvNorm, image_by_image, mean_pool
 from jaxrm.models.layers import check_sizes
 from jaxrm.models.network import Network
 from jaxrm.models.pool import MeanPool
 
 EXPANSION = 4  # a block's output over its inner width
 STRIDE = 32  # of the whole network
+_LARGE = 2  # stages whose feature maps of one image fill a CPU's cache
 
 
 @dataclass(frozen=True)
@@ -135,10 +136,16 @@ class ResNet(Network):
         size = self.config.image_size
         if pixels.ndim != 4 or pixels.shape[1:] != (size, size, 3):
             raise ValueError(f"pixels have shape {pixels.shape}, wanted [n, {size}, {size}, 3]")
-        x = pixels.astype(self.config.dtype)
+        x = image_by_image(self._first_layers, pixels.astype(self.config.dtype))
+        for stage in self.stages[_LARGE:]:
+            x = stage(x)
+        return x
+
+    def _first_layers(self, x: jax.Array) -> jax.Array:
+        """The stem, and the stages whose feature maps are large."""
         for layer in self.stem:
             x = jax.nn.relu(layer(x))
         x = mean_pool(x)
-        for stage in self.stages:
+        for stage in self.stages[:_LARGE]:
             x = stage(x)
         return x

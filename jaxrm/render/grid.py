@@ -51,10 +51,15 @@ class Grid(NamedTuple):
 
     def frame(self, tiles: Array) -> Array:
         """Pixels of all tiles [..., tiles, pixels] -> frame [..., height, width]."""
-        split = (*tiles.shape[:-2], self.rows, self.columns, self.tile_height, self.tile_width)
-        lines = jnp.swapaxes(tiles.reshape(split), -3, -2)
-        whole = (*tiles.shape[:-2], self.rows * self.tile_height, self.columns * self.tile_width)
-        return lines.reshape(whole)[..., : self.height, : self.width]
+        # one axis at a time: frames that are spread over an explicit mesh cannot be reshaped otherwise
+        batch = tiles.shape[:-2]
+        height, width = self.rows * self.tile_height, self.columns * self.tile_width
+        lines = tiles.reshape(*batch, self.rows, self.columns, self.tile_height * self.tile_width)
+        lines = lines.reshape(*lines.shape[:-1], self.tile_height, self.tile_width)
+        lines = jnp.swapaxes(lines, -3, -2)
+        lines = lines.reshape(*lines.shape[:-2], width)
+        whole = lines.reshape(*batch, height, width)
+        return whole[..., : self.height, : self.width]
 
 
 class Rays(NamedTuple):

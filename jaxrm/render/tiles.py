@@ -9,11 +9,12 @@ a frame and all geoms at once.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.sharding import PartitionSpec
 from jaxtyping import Int
 
 from jaxrm.render import cull, images, mesh
@@ -99,6 +100,10 @@ def _draw_batch(rules: Rules) -> Callable[[Scene, View], Drawn]:
         def whole(leaf: Array, is_batched: bool) -> Array:
             return leaf if is_batched else jnp.broadcast_to(leaf, (axis_size, *leaf.shape))
 
+        axes = _explicit_axes(batched, scene, view)
+        if axes is not None:
+            drawn = _draw_shards(draw_batch, axes, batched, scene, view)
+            return drawn, jax.tree.map(lambda _: True, drawn)
         frames = view.fovy.shape[-1]
         if any(jax.tree.leaves(batched[0].assets)):  # of images and meshes there is one set at a time
             worlds = jax.tree.map(whole, (scene, view), tuple(batched))
@@ -118,10 +123,35 @@ def _draw_batch(rules: Rules) -> Callable[[Scene, View], Drawn]:
     return draw_batch
 
 
+def _explicit_axes(batched: tuple[Scene, View], *worlds: Any) -> Any:
+    """Axes of a mesh over which the batch is spread by its type, as `jax.make_mesh` has it; None for none."""
+    pairs = zip(jax.tree.leaves(worlds), jax.tree.leaves(tuple(batched)), strict=True)
+    specs = (jax.typeof(leaf).sharding.spec[0] for leaf, is_batched in pairs if is_batched)
+    return next((axes for axes in specs if axes is not None), None)
+
+
+def _draw_shards(
+    draw: Callable[[Scene, View], Drawn], axes: Any, batched: tuple[Scene, View], scene: Scene, view: View
+) -> Drawn:
+    """Each device draws its own part of the batch: tiles are sorted among themselves, and nothing is sent."""
+    over = tuple(jax.tree.map(lambda is_batched: 0 if is_batched else None, tuple(batched)))
+    split = tuple(
+        jax.tree.map(
+            lambda is_batched: PartitionSpec(axes) if is_batched else PartitionSpec(), tuple(batched)
+        )
+    )
+    mesh = jax.typeof(view.fovy).sharding.mesh
+    return jax.shard_map(jax.vmap(draw, over), mesh=mesh, in_specs=split, out_specs=PartitionSpec(axes))(
+        scene, view
+    )
+
+
 def _draw_sorted(world: World, rules: Rules) -> Drawn:
     """The tiles of all frames in chunks of about equally many geoms: [frames, tiles, pixels]."""
     frames, tiles = world.view.fovy.shape[0], rules.grid.tiles
     total = frames * tiles
+    if not total:
+        return _nothing(rules)
     sets = visible(world, rules.grid)
     busy = sum((cull.size(words) for words in sets.values()), jnp.zeros(total, jnp.int32))
     order = _busiest_first(busy)
@@ -140,6 +170,13 @@ def _draw_sorted(world: World, rules: Rules) -> Drawn:
         return leaf.reshape(chunks * length, -1)[place].reshape(frames, tiles, -1)
 
     return jax.tree.map(sort_back, drawn)
+
+
+def _nothing(rules: Rules) -> Drawn:
+    """An empty batch."""
+    grid, types = rules.grid, {"words": jnp.uint32, "geom": jnp.int32}
+    shape = 0, grid.tiles, grid.tile_height * grid.tile_width
+    return {key: jnp.zeros(shape, types.get(key, jnp.float32)) for key in rules.wanted}
 
 
 def _busiest_first(busy: Int[Array, "tiles"]) -> Int[Array, "tiles"]:

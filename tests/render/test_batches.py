@@ -19,7 +19,7 @@ WORLDS = 64
 
 ON_DEVICES = """
 import jax, jax.numpy as jnp, numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from bench.scenes import humanoid21, random_pose
 from jaxrm.render import Camera, Scene, render
 
@@ -38,6 +38,13 @@ assert len(frames.sharding.device_set) == 8
 assert len(np.unique(np.asarray(frames).reshape(16, -1), axis=0)) == 16
 for frame, view in zip(np.asarray(frames), views, strict=True):
     np.testing.assert_array_equal(frame, one(view))
+
+for mesh in (Mesh(jax.devices(), "worlds"), jax.make_mesh((8,), ("worlds",))):  # axes automatic and explicit
+    spread = jax.device_put(batch, NamedSharding(mesh, PartitionSpec("worlds")))
+    for draw in (jax.vmap(one), jax.jit(jax.vmap(one))):
+        again = draw(spread)
+        assert again.sharding.spec[0] == "worlds"
+        np.testing.assert_array_equal(again, frames)
 """
 
 
@@ -76,6 +83,26 @@ def test_batches_draw_what_single_calls_draw(gallery: Gallery, views: list[View]
         "map": jax.jit(lambda b: jax.lax.map(draw, b))(batch),
     }.items():
         jax.tree.map(lambda a, b, n=name: np.testing.assert_array_equal(a, b, err_msg=n), other, singles)
+
+
+def test_an_empty_batch_has_no_frames(gallery: Gallery, views: list[View]):
+    none = jax.tree.map(lambda leaf: leaf[:0], stack(views))
+    picture = jax.vmap(lambda view: render_all(gallery.scene, view, HEIGHT, WIDTH))(none)
+    assert picture.rgb.shape == (0, HEIGHT, WIDTH, 3) and picture.rgb.dtype == jnp.uint8
+    assert picture.segmentation.shape == picture.depth.shape == (0, HEIGHT, WIDTH)
+
+
+def test_64_bits_draw_what_32_bits_draw(gallery: Gallery, views: list[View]):
+    def draw(view: View):
+        return render_all(gallery.scene, view, HEIGHT, WIDTH)
+
+    narrow = jax.vmap(draw)(stack(views))
+    with jax.enable_x64(True):
+        double = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), stack(views))
+        wide = jax.vmap(draw)(double)
+    assert (np.asarray(wide.segmentation) == np.asarray(narrow.segmentation)).mean() > 0.999
+    off = np.abs(np.asarray(wide.rgb, int) - np.asarray(narrow.rgb, int))
+    assert (off <= 1).mean() > 0.999
 
 
 def test_sixty_four_looks_in_one_call(gallery: Gallery):

@@ -21,6 +21,7 @@ _FACTORIES: dict[str, Callable[..., Env]] = {
     "mountain-car/plain": partial(MountainCar, plain=True),
     "pendulum": pendulum.make,
     **{f"humanoid/{name}": humanoid.factory(name) for name in humanoid.TASKS},
+    **{f"humanoid/{name}": humanoid.ordered(name) for name in humanoid.ORDERED},
 }
 
 

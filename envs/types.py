@@ -78,6 +78,20 @@ def has_truth(env: Env) -> bool:
     return getattr(env, "has_truth", True)
 
 
+def is_ordered(env: Env) -> bool:
+    """Whether success of a task is one of the order in which things happened, not of a posture.
+
+    Such an environment remembers in its state what it needs: `past(state)`, and judges with it,
+    `success(pose, past)`: whether all that was done up to this state carries out the task.
+    """
+    return hasattr(env, "past")
+
+
+def past_of(env: Env, state: State) -> tuple[Any, ...]:
+    """What success depends on besides the pose, so that `env.success(pose, *past)` serves every task."""
+    return (env.past(state),) if is_ordered(env) else ()  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def episode_done(state: State) -> Bool[Array, "*batch"]:
     return state.terminated | state.truncated
 

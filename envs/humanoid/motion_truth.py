@@ -16,6 +16,7 @@ from envs.humanoid.concepts import POSTURES
 from envs.humanoid.criteria import INF, Bound, miss
 from envs.humanoid.env import Humanoid
 from envs.humanoid.instructions import ACTIONS, Action, action_table
+from envs.humanoid.measure import Measures
 
 EARLY = 0.4  # share of the frames in which the start must show
 TOLERANCE = 0.4  # of the bounds, in units of their slack: bodies in motion are less exact than those at rest
@@ -60,7 +61,7 @@ _LEGS = {
 }
 
 
-def _ends(action: Action) -> tuple[str, str]:
+def ends(action: Action) -> tuple[str, str]:
     """Names of the conditions in which an action begins and ends."""
     if action.verb in _LEGS:
         return _LEGS[action.verb]
@@ -68,7 +69,7 @@ def _ends(action: Action) -> tuple[str, str]:
     return (low, high) if action.verb == "raise" else (high, low)
 
 
-_ENDS = np.array([[_NAMES.index(name) for name in _ends(action)] for action in ACTIONS])
+_ENDS = np.array([[_NAMES.index(name) for name in ends(action)] for action in ACTIONS])
 _TURNS = np.array([{"left": 1, "right": -1}[a.side] if a.verb == "turn" else 0 for a in ACTIONS])
 
 
@@ -85,12 +86,13 @@ class Signs(NamedTuple):
 def signs(env: Humanoid, qpos: Float[Array, "t nq"]) -> Signs:
     """Reads one trajectory."""
 
-    def look(qpos: Array) -> Signs:
-        measures = env.measures(env.pose_at(qpos))
-        far = jnp.stack([miss(bounds, measures) for bounds in CONDITIONS.values()])
-        return Signs(far <= TOLERANCE, heading(qpos))
+    return jax.vmap(lambda qpos: signs_of(env.measures(env.pose_at(qpos)), qpos))(qpos)
 
-    return jax.vmap(look)(qpos)
+
+def signs_of(measures: Measures, qpos: Float[Array, "nq"]) -> Signs:
+    """Of one state that was measured already, without the time axis."""
+    far = jnp.stack([miss(bounds, measures) for bounds in CONDITIONS.values()])
+    return Signs(far <= TOLERANCE, heading(qpos))
 
 
 def heading(qpos: Float[Array, "nq"]) -> Float[Array, ""]:

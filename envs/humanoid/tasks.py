@@ -1,4 +1,5 @@
-"""The eight tasks of VLM-RM (arXiv 2310.12921, table 1): prompt, camera, and success in measured bounds."""
+"""The eight tasks of VLM-RM (arXiv 2310.12921, table 1): prompt, camera, and success in measured bounds; and
+tasks whose meaning is in their order, which no single frame shows."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,6 +7,8 @@ from typing import NamedTuple
 from envs.humanoid.concepts import ARMS, POSTURES, SOUND
 from envs.humanoid.criteria import Bound
 from envs.humanoid.env import Humanoid
+from envs.humanoid.instructions import Action, Instruction
+from envs.humanoid.ordered import OrderedHumanoid
 from jaxrm.render import Camera
 
 BASELINE = "a humanoid robot"
@@ -52,6 +55,27 @@ TASKS = {
 }
 
 
+ORDERED: dict[str, Instruction] = {
+    "kneel-and-get-up": (Action("kneel"), Action("get up")),
+    "raise-and-lower-left-arm": (Action("raise", "left", "arm"), Action("lower", "left", "arm")),
+    "raise-and-lower-both-arms": (Action("raise", "both", "arm"), Action("lower", "both", "arm")),
+}
+ORDERED_LENGTH = 200  # steps: 3 s, in the midst of what two actions take in `motions`
+
+
+def pick_camera(camera: str | Camera | None, own: Camera) -> Camera:
+    """A preset of `CAMERAS` or one of the user's; None for the task's own.
+
+    Raises:
+      ValueError: there is no preset of that name.
+    """
+    if isinstance(camera, str):
+        if camera not in CAMERAS:
+            raise ValueError(f"camera must be one of {', '.join(CAMERAS)} or a Camera, not {camera!r}")
+        return CAMERAS[camera]
+    return camera or own
+
+
 def factory(name: str) -> Callable[..., Humanoid]:
     def make(
         control: str = "position",
@@ -59,21 +83,33 @@ def factory(name: str) -> Callable[..., Humanoid]:
         skin: str = "robot",
         camera: str | Camera | None = None,
     ) -> Humanoid:
-        """A task; `camera` is a preset of `CAMERAS` or one of the user's, None for the task's own."""
+        """A task; `camera` as `pick_camera` takes it."""
         task = TASKS[name]
-        if isinstance(camera, str):
-            if camera not in CAMERAS:
-                raise ValueError(f"camera must be one of {', '.join(CAMERAS)} or a Camera, not {camera!r}")
-            camera = CAMERAS[camera]
         return Humanoid(
             f"humanoid/{name}",
             task.goal,
             BASELINE,
-            camera or task.camera,
+            pick_camera(camera, task.camera),
             task.bounds,
             control,
             episode_length,
             skin,
+        )
+
+    return make
+
+
+def ordered(name: str) -> Callable[..., OrderedHumanoid]:
+    def make(
+        control: str = "position",
+        episode_length: int = ORDERED_LENGTH,
+        skin: str = "robot",
+        camera: str | Camera | None = None,
+    ) -> OrderedHumanoid:
+        """A task of order; `camera` as `pick_camera` takes it."""
+        picked = pick_camera(camera, FAR_CAMERA)
+        return OrderedHumanoid(
+            f"humanoid/{name}", ORDERED[name], BASELINE, picked, control, episode_length, skin
         )
 
     return make

@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -12,9 +12,11 @@ from train.networks import ACTIVATIONS, DISTRIBUTIONS
 
 __all__ = ["PolicyConfig", "check_choice"]
 
-REWARDS = ("clip", "truth")
+REWARDS = ("clip", "likelihood", "truth")
+FORMS = ("describe", "ask")
 ALGORITHMS = ("ppo", "sac")
 BETWEEN = ("linear", "hold")
+_COUNTS = ("reward_every", "reward_batch", "eval_episodes", "calls_per_checkpoint", "likelihood_frames")
 _POSITIVE = {"ppo": ("epochs", "minibatches"), "sac": ("batch_size", "replay_size")}  # of a learner alone
 
 
@@ -44,9 +46,20 @@ class PolicyConfig:
     negatives: tuple[str, ...] = ()
     """Sentences of what shall not be seen: the likeness to them is taken off the reward."""
     reward: str = "clip"
-    """clip: the sentence; truth: the task's ground-truth reward."""
+    """clip: the sentence, of each frame; likelihood: of the episode so far, as a language model reads it;
+    truth: the task's ground-truth reward."""
     model: str = "scene-clip"
-    """A CLIP: a directory, a model that comes with us, or a hub id."""
+    """A CLIP: a directory, a model that comes with us, or a hub id. Likelihood sees with it."""
+    lm: str = "instruct-lm"
+    """With likelihood: a decoder LLM, named likewise."""
+    interface: str = "fomo-interface"
+    """With likelihood: what turns frames into the decoder's input; a directory or one that comes with us."""
+    likelihood_form: Literal["describe", "ask"] = "describe"
+    """With likelihood: describe, log p of the sentence; ask, the log-odds that it was carried out."""
+    likelihood_difference: bool = False
+    """With likelihood: reward what each frame adds, as a potential, not the episode so far."""
+    likelihood_frames: int = 32
+    """With likelihood: frames that an episode gives at most, one every --reward-every steps."""
     baseline: str | None = None
     """With alpha: a sentence that replaces the task's own of the body doing nothing in particular."""
     alpha: float = 0.0
@@ -165,6 +178,7 @@ class PolicyConfig:
         """
         check_choice("algo", self.algo, ALGORITHMS)
         check_choice("reward", self.reward, REWARDS)
+        check_choice("likelihood_form", self.likelihood_form, FORMS)
         check_choice("activation", self.activation, ACTIVATIONS)
         check_choice("action_distribution", self.action_distribution, DISTRIBUTIONS)
         check_choice("reward_between", self.reward_between, BETWEEN)
@@ -176,7 +190,7 @@ class PolicyConfig:
         self._check_body()
         self._check_sentences()
         positive = ("steps", "seeds", "num_envs", "num_shards", "unroll_length", *_POSITIVE[self.algo])
-        for name in (*positive, "reward_every", "reward_batch", "eval_episodes", "calls_per_checkpoint"):
+        for name in (*positive, *_COUNTS):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.unroll_length % self.reward_every:
@@ -205,6 +219,11 @@ class PolicyConfig:
             raise ValueError("baseline is empty" if self.alpha else "baseline is of no use without alpha")
         if self.alpha and self.reward != "clip":
             raise ValueError(f"alpha is of no use to reward {self.reward!r}")
+        if self.reward == "likelihood":
+            if len(self.goals) > 1:
+                raise ValueError("reward 'likelihood' takes one goal: there is no mean of sentences")
+            if self.negatives:
+                raise ValueError("negatives are of no use to reward 'likelihood'")
         for name, sentences in (("goal", self.goals), ("negatives", self.negatives)):
             if not all(sentence.strip() for sentence in sentences):
                 raise ValueError(f"{name} is empty: say what you want in a sentence")

@@ -11,12 +11,12 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, Float, UInt32
 
-from envs.types import Env, State
+from envs.types import Env, State, is_ordered, past_of
 from jaxrm import metrics
 from jaxrm.types import Pose
 from train.networks import Actor
-from train.rewards import LoopReward, in_blocks
-from train.rollout import reset_worlds, step_worlds
+from train.rewards import Looks, LoopReward, in_blocks
+from train.rollout import first_looks, reset_worlds, spread_scores, step_worlds, successes
 
 EVAL_STREAM = 0x65766C
 SUCCESS_SHARE = 0.5  # of an episode's steps in which the predicate must hold
@@ -30,8 +30,9 @@ class Rollouts(NamedTuple):
       key: of each episode.
       reward: as the run's own reward judges each state.
       truth: as the environment judges each step.
-      success: whether the predicate holds.
+      success: whether the predicate holds; of a task of order, for what was done up to this step.
       alive: False from the step on after which an episode was over early.
+      episode_success: whether the episode as a whole is a success.
     """
 
     qpos: Float[Array, "episodes steps nq"]
@@ -40,45 +41,71 @@ class Rollouts(NamedTuple):
     truth: Float[Array, "episodes steps"]
     success: Bool[Array, "episodes steps"]
     alive: Bool[Array, "episodes steps"]
+    episode_success: Bool[Array, "episodes"]
 
 
 def make_evaluate(
-    env: Env, actor: Actor, reward: LoopReward, mesh: Mesh, *, block: int
+    env: Env, actor: Actor, reward: LoopReward, mesh: Mesh, *, block: int, between: str = "linear"
 ) -> Callable[..., Rollouts]:
     """Compiled `evaluate(policy, stats, weights, reward_state, keys) -> Rollouts`; actions are the mode.
 
     One episode a key, spread over `data`; their number must be a multiple of that axis' devices.
+    `between` two looks of a reward of trajectories a step gets what `spread_scores` says.
+
+    Raises:
+      ValueError: such looks do not end with the episode.
     """
+    stride = reward.stride
+    if env.episode_length % stride:
+        raise ValueError(f"{stride} steps from look to look do not divide an episode of {env.episode_length}")
+
+    def judge(weights: Any, reward_state: Any, poses: Pose) -> Array:
+        """Of one episode a world, begun with its first pose."""
+        done = jnp.zeros(poses.qpos.shape[:2], bool).at[-1].set(True)
+        looks = Looks(
+            jax.tree.map(lambda x: x[stride - 1 :: stride], poses), first_looks(done, stride), done[-1]
+        )
+        scores, _ = reward.read(weights, reward_state, reward.begin(done.shape[1]), looks)
+        nothing = jnp.full(done.shape[1], jnp.nan)
+        return spread_scores(scores, done, stride, nothing, reward.between(between))
 
     def evaluate(policy: Any, stats: Any, weights: Any, reward_state: Any, keys: Array) -> Rollouts:
         def on_step(carry: tuple[State, Array], _: None) -> tuple[tuple[State, Array], Any]:
             worlds, alive = carry
             after, valid = step_worlds(env, worlds, actor.act(policy, stats, worlds.obs, None))
             ok = alive & valid
-            out = (jax.vmap(env.pose)(after), after.reward, ok)
+            seen = jax.vmap(lambda state: (env.pose(state), past_of(env, state)))(after)
+            out = (*seen, after.reward, ok)
             kept = jax.tree.map(lambda new, old: _where(alive, new, old), after, worlds)
             return (kept, ok & ~after.terminated), out
 
         start = (reset_worlds(env, keys), jnp.ones(len(keys), bool))
-        _, (poses, truth, ok) = jax.lax.scan(on_step, start, None, length=env.episode_length)
-        scores = truth if reward.score is None else reward.score(weights, reward_state, poses)
-        with jax.default_matmul_precision("highest"):
-            success = in_blocks(jax.vmap(env.success), poses, block)
+        _, (poses, past, truth, ok) = jax.lax.scan(on_step, start, None, length=env.episode_length)
+        scores = truth if reward.score is None else judge(weights, reward_state, poses)
+        success = in_blocks(lambda seen: successes(env, *seen), (poses, past), block, axes=2)
         ok &= jnp.isfinite(scores)
-        rollouts = Rollouts(
+        by_step = dict(
             qpos=poses.qpos.astype(jnp.float32),
-            key=poses.key,
             reward=jnp.where(ok, scores, 0.0),
             truth=jnp.where(ok, truth, 0.0),
             success=success & ok,
             alive=ok,
         )
-        swapped = jax.tree.map(lambda x: x.swapaxes(0, 1), rollouts)
-        return swapped._replace(key=poses.key[0])
+        return Rollouts(
+            **jax.tree.map(lambda x: x.swapaxes(0, 1), by_step),
+            key=poses.key[0],
+            episode_success=episode_success(by_step["success"].T, ordered=is_ordered(env)),
+        )
 
     everywhere, spread = P(), P("data")
     inputs = (everywhere, everywhere, everywhere, everywhere, spread)
     return jax.jit(jax.shard_map(evaluate, mesh=mesh, in_specs=inputs, out_specs=spread, check_vma=False))
+
+
+def episode_success(success: Bool[Array, "episodes steps"], *, ordered: bool) -> Bool[Array, "episodes"]:
+    """Of an episode: the predicate holds in at least half of its steps, or where it is one of the order in
+    which things happened, after the last."""
+    return success[:, -1] if ordered else success.mean(axis=1) >= SUCCESS_SHARE
 
 
 def episode_keys(seed: int, episodes: int, devices: int) -> UInt32[Array, "episodes 2"]:
@@ -103,7 +130,7 @@ def summary(
     figures = {
         "reward": float(np.mean(np.asarray(rollouts.reward, np.float64))),
         "truth_return": float(np.mean(np.sum(np.asarray(rollouts.truth, np.float64), axis=1))),
-        "success": float(np.mean(np.mean(success, axis=1) >= SUCCESS_SHARE)),
+        "success": float(np.mean(rollouts.episode_success)),
         "success_steps": float(np.mean(success)),
         "false_positives": None if math.isnan(wrong) else wrong,
     }
@@ -114,7 +141,6 @@ def save(rollouts: Rollouts, path: Any, *, has_truth: bool = True) -> None:
     """As `rollouts.npz`: qpos, key, reward, alive a step; with `has_truth` also truth, success a step, and
     `episode_success`."""
     arrays: dict[str, Any] = {name: np.asarray(x) for name, x in rollouts._asdict().items()}
-    arrays["episode_success"] = np.mean(arrays["success"], axis=1) >= SUCCESS_SHARE
     unknown = () if has_truth else ("truth", "success", "episode_success")
     np.savez_compressed(path, **{name: x for name, x in arrays.items() if name not in unknown})
 

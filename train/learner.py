@@ -17,7 +17,8 @@ from train.success import SuccessScore
 
 
 class TrainState(NamedTuple):
-    """Everything that training goes on from. `memory`, `worlds`, `last_score` and `keys` are [shards, ...].
+    """Everything that training goes on from. `memory`, `worlds`, `last_score`, `reward_memory` and
+    `keys` are [shards, ...].
 
     Attributes:
       params: of the networks; `params["policy"]` is what acts.
@@ -27,6 +28,7 @@ class TrainState(NamedTuple):
       reward_state: what the reward has learnt; nothing for CLIP.
       success: how the reward scores states in which the predicate holds.
       last_score: of each world's running episode, at the end of the last unroll; NaN where it has none.
+      reward_memory: what the reward remembers of each world's running episode; nothing for CLIP.
     """
 
     params: Any
@@ -38,6 +40,7 @@ class TrainState(NamedTuple):
     success: SuccessScore
     worlds: State
     last_score: Array
+    reward_memory: Any
     keys: Array
     iteration: Array
 

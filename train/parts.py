@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import envs
 from envs.mjcf import MjcfEnv
 from envs.types import Env, has_truth
-from train import evaluation, ppo, rewards, sac
+from train import evaluation, likelihood, ppo, rewards, sac
 from train.config import PolicyConfig
 from train.evaluation import Rollouts
 from train.learner import Learner, TrainState
@@ -41,7 +41,7 @@ class Parts:
         if config.reward == "truth" and not has_truth(env):
             raise ValueError(f"{config.task!r} has no ground truth: train it by a sentence, with --goal")
         learner = make_learner(config, env.observation_size, env.action_size)
-        return cls(config, env, learner, rewards.make(config, env))
+        return cls(config, env, learner, make_reward(config, env))
 
     def compile_evaluate(self, judged: Judged, mesh: Mesh) -> Callable[[Judged, int], Rollouts]:
         """`evaluate(judged, seed) -> Rollouts`, compiled ahead, so that its time can be told from training's.
@@ -50,7 +50,10 @@ class Parts:
         """
         episodes, weights = self.config.eval_episodes, self.reward.weights
         actor = self.learner.actor
-        evaluate: Any = evaluation.make_evaluate(self.env, actor, self.reward, mesh, block=EVAL_BLOCK)
+        between = self.config.reward_between
+        evaluate: Any = evaluation.make_evaluate(
+            self.env, actor, self.reward, mesh, block=EVAL_BLOCK, between=between
+        )
 
         def keys_of(seed: int) -> Any:
             keys = evaluation.episode_keys(seed, episodes, mesh.shape["data"])
@@ -89,6 +92,22 @@ def make_env(config: PolicyConfig) -> Env:
         if not refused:
             raise
         raise ValueError(f"task {config.task!r} has no choice of {refused[0]}") from error
+
+
+def make_reward(config: PolicyConfig, env: Env) -> LoopReward:
+    """The reward that a config asks for.
+
+    Raises:
+      FileNotFoundError: there is no such model.
+      ValueError: the reward is unknown, or the models cannot take the sentence.
+    """
+    if config.reward == "truth":
+        return rewards.truth_reward()
+    if config.reward == "clip":
+        return rewards.clip_reward(config, env)
+    if config.reward == "likelihood":
+        return likelihood.make(config, env)
+    raise ValueError(f"unknown reward {config.reward!r}")
 
 
 def build_actor(config: PolicyConfig, observation_size: int, action_size: int) -> Actor:

@@ -24,21 +24,23 @@ from train import success
 from train.config import PolicyConfig
 from train.learner import Experience, Learner, TrainState
 from train.networks import init_statistics
-from train.rewards import LoopReward
+from train.rewards import Looks, LoopReward
 from train.rollout import (
     Transition,
+    first_looks,
     last_scores,
     reset_worlds,
     scored_steps,
     spread_scores,
     stagger,
+    successes,
     unroll,
 )
 from train.sums import AXIS, total, weighted_mean
 
 FIGURES = ("reward", "truth", "success", "false_positives", "masked", "nan_resets")
 FIGURES_PER_CALL = 256  # rows of figures that one host call can bring back
-_OF_SHARDS = ("memory", "worlds", "last_score", "keys")
+_OF_SHARDS = ("memory", "worlds", "last_score", "reward_memory", "keys")
 
 
 class Program(NamedTuple):
@@ -131,9 +133,12 @@ def _init_state(
     network_key, world_key, stagger_key, shard_key = jax.random.split(key, 4)
     params, opt_state = learner.init(network_key)
     worlds = reset_worlds(env, jax.random.split(world_key, config.num_envs))
-    worlds = stagger(env, worlds, jax.random.split(stagger_key, config.num_envs))
+    worlds = stagger(env, worlds, jax.random.split(stagger_key, config.num_envs), reward.stride)
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), worlds)
-    worlds = jax.tree.map(lambda x: x.reshape(config.num_shards, -1, *x.shape[1:]), worlds)
+    reward_memory = reward.begin(config.num_envs)
+    worlds, reward_memory = jax.tree.map(
+        lambda x: x.reshape(config.num_shards, -1, *x.shape[1:]), (worlds, reward_memory)
+    )
     return TrainState(
         params=params,
         opt_state=opt_state,
@@ -144,6 +149,7 @@ def _init_state(
         success=success.none_seen(worlds.reward.dtype),
         worlds=worlds,
         last_score=jnp.full_like(worlds.reward, jnp.nan),
+        reward_memory=reward_memory,
         keys=jax.random.split(shard_key, config.num_shards),
         iteration=jnp.zeros((), jnp.int32),
     )
@@ -156,7 +162,7 @@ def _iteration(
     shape = state.worlds.time.shape  # shards, worlds a shard
     keys = jax.vmap(lambda key: jax.random.split(key, 4))(state.keys)
     worlds, steps = collect(config, env, learner, state, keys[:, 0], keys[:, 1])
-    scores, last_score = judge(config, reward, state, weights, steps)
+    scores, last_score, reward_memory = judge(config, reward, state, weights, steps)
     valid = steps.valid & jnp.isfinite(scores)
     scores = jnp.where(valid, scores, 0.0)
     weight = valid.astype(scores.dtype)
@@ -187,6 +193,7 @@ def _iteration(
         success=seen,
         worlds=jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), worlds),
         last_score=last_score.reshape(shape),
+        reward_memory=jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), reward_memory),
         keys=keys[:, 3],
         iteration=state.iteration + 1,
     )
@@ -217,28 +224,31 @@ def collect(
 
 def judge(
     config: PolicyConfig, reward: LoopReward, state: TrainState, weights: Any, steps: Transition
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Any]:
     """The reward of every step: of the state it reached, the last of an episode included.
 
     Returns:
-      Scores [time, envs], NaN where none belongs to the step's episode; and those to go on from, [envs].
+      Scores [time, envs], NaN where none belongs to the step's episode; those to go on from, [envs]; and what
+      the reward remembers, leaves [envs, ...].
     """
     done = steps.terminated | steps.truncated
+    memory = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), state.reward_memory)
     if reward.score is None:
-        return steps.truth, last_scores(steps.truth, done)
-    picks = np.array(scored_steps(config.unroll_length, config.reward_every))
+        return steps.truth, last_scores(steps.truth, done), memory
+    every, before = config.reward_every, state.last_score.reshape(-1)
+    picks = np.array(scored_steps(config.unroll_length, every))
     poses = jax.tree.map(lambda x: x[picks], steps.pose)
-    scores = reward.score(weights, state.reward_state, poses).astype(steps.truth.dtype)
-    before = state.last_score.reshape(-1)
-    spread = spread_scores(scores, done, config.reward_every, before, config.reward_between)
-    return spread, last_scores(spread, done)
+    looks = Looks(poses, first_looks(done, every), done[-1])
+    scores, memory = reward.read(weights, state.reward_state, memory, looks)
+    between = reward.between(config.reward_between)
+    spread = spread_scores(scores.astype(steps.truth.dtype), done, every, before, between)
+    return spread, last_scores(spread, done), memory
 
 
 def _success_now(env: Env, steps: Transition) -> Array:
     """Worlds in which the predicate holds at the last step of the unroll, which is always scored."""
-    poses = jax.tree.map(lambda x: x[-1], steps.pose)
-    with jax.default_matmul_precision("highest"):
-        return jax.vmap(env.success)(poses) & steps.valid[-1]
+    poses, past = jax.tree.map(lambda x: x[-1], (steps.pose, steps.past))
+    return successes(env, poses, past) & steps.valid[-1]
 
 
 def state_like(program: Program) -> TrainState:

@@ -24,6 +24,8 @@ Its observations are not normalised and ours are.
 
 from typing import Any
 
+from envs.humanoid.tasks import ORDERED
+
 _SMALL: dict[str, Any] = {
     "num_envs": 256,
     "unroll_length": 20,
@@ -31,12 +33,15 @@ _SMALL: dict[str, Any] = {
     "policy_hidden": (64, 64),
     "value_hidden": (64, 64),
 }
+# A frame every 10 steps: 20 of an episode, at the rate of the trajectories that interfaces learn from.
+_ORDERED = tuple(f"humanoid/{name}" for name in ORDERED)
 _RECIPES: dict[str, dict[str, Any]] = {
     "pendulum": {"steps": 1_000_000, "gamma": 0.95, **_SMALL},
     "cartpole": {"steps": 1_000_000, "gamma": 0.98, **_SMALL},
     "cartpole/swing-up": {"steps": 3_000_000, "gamma": 0.98, "entropy_cost": 1e-2, **_SMALL},
     "mountain-car": {"steps": 1_500_000, "gamma": 0.99, **_SMALL},
     "humanoid": {"steps": 800_000, "reward_every": 4, "gamma": 0.97},
+    **{task: {"steps": 4_000_000, "reward_every": 10, "gamma": 0.99} for task in _ORDERED},
 }
 
 
@@ -55,6 +60,10 @@ _SAC: dict[str, dict[str, Any]] = {
         "replay_size": 40_000,
     },
     "humanoid": {"steps": 800_000, "reward_every": 4, "gamma": 0.97, "replay_size": 400_000},
+    **{
+        task: {"steps": 4_000_000, "reward_every": 10, "gamma": 0.99, "replay_size": 400_000}
+        for task in _ORDERED
+    },
 }
 
 _DEFAULTS: dict[str, Any] = {

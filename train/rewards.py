@@ -1,12 +1,11 @@
 """What judges the stored poses inside the loop: frozen weights, a state that learns, a pure score."""
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 import jaxrm
 from envs.types import Env
@@ -17,6 +16,36 @@ from train.config import PolicyConfig
 Score = Callable[[Any, Any, Pose], Float[Array, "time envs"]]
 
 
+class Looks(NamedTuple):
+    """What a reward sees of an unroll: the judged steps, and where episodes begin and end among them.
+
+    Attributes:
+      poses: of the states that those steps reached, leaves [time, envs, ...].
+      first: whether no judged step of the same episode lies before this one, in this unroll or an earlier.
+      ended: whether the last step of the unroll ended its episode.
+    """
+
+    poses: Pose
+    first: Bool[Array, "time envs"]
+    ended: Bool[Array, "envs"]
+
+
+class TrajectoryScore(NamedTuple):
+    """A score of an episode so far. As an unroll is shorter than an episode, it remembers; all is pure.
+
+    Attributes:
+      begin: `begin(envs) -> memory`, leaves [envs, ...]: of worlds whose episodes have shown nothing yet.
+      read: `read(weights, state, memory, looks) -> (scores [time, envs], memory)`.
+      every: steps from one look to the next, wherever an episode is judged: the rate belongs to the score.
+      between: what steps between two looks get, as `spread_scores` takes it; None: what the config says.
+    """
+
+    begin: Callable[[int], Any]
+    read: Callable[[Any, Any, Any, Looks], tuple[Float[Array, "time envs"], Any]]
+    every: int
+    between: str | None = None
+
+
 class LoopReward(NamedTuple):
     """A reward as the loop takes it.
 
@@ -24,35 +53,44 @@ class LoopReward(NamedTuple):
       name: for people and for `result.json`.
       weights: frozen pytree, an argument of the compiled program.
       state: what the reward learns; part of the training state. Empty where it learns nothing.
-      score: `score(weights, state, poses [time, envs]) -> [time, envs]`, pure; None means the
-        environment's own ground-truth reward, which the unroll has stored.
+      score: of a frame, `score(weights, state, poses [time, envs]) -> [time, envs]`, pure; or of an
+        episode so far; None means the environment's own ground-truth reward, which the unroll has stored.
       goals: the sentences; none for the ground truth.
     """
 
     name: str
     weights: Any
     state: Any
-    score: Score | None
+    score: Score | TrajectoryScore | None
     goals: tuple[str, ...]
+
+    @property
+    def stride(self) -> int:
+        """Steps from one look to the next when whole episodes are judged; of single frames each is."""
+        return self.score.every if isinstance(self.score, TrajectoryScore) else 1
+
+    def begin(self, envs: int) -> Any:
+        """What it remembers of worlds whose episodes have shown nothing yet, leaves [envs, ...]."""
+        return self.score.begin(envs) if isinstance(self.score, TrajectoryScore) else ()
+
+    def read(
+        self, weights: Any, state: Any, memory: Any, looks: Looks
+    ) -> tuple[Float[Array, "time envs"], Any]:
+        """Scores of an unroll's judged steps, and what to remember for the next one."""
+        if isinstance(self.score, TrajectoryScore):
+            return self.score.read(weights, state, memory, looks)
+        assert self.score is not None, "the ground truth is stored"
+        return self.score(weights, state, looks.poses), memory
+
+    def between(self, chosen: str) -> str:
+        """What steps between two judged ones get, as `spread_scores` takes it; `chosen` was asked for."""
+        own = self.score.between if isinstance(self.score, TrajectoryScore) else None
+        return own or chosen
 
 
 def truth_reward() -> LoopReward:
     """The environment's own reward of every step."""
     return LoopReward("truth", (), (), None, ())
-
-
-def make(config: PolicyConfig, env: Env) -> LoopReward:
-    """The reward that a config asks for.
-
-    Raises:
-      FileNotFoundError: there is no such model.
-      ValueError: the reward is unknown, or the model cannot take the sentence.
-    """
-    if config.reward == "truth":
-        return truth_reward()
-    if config.reward == "clip":
-        return clip_reward(config, env)
-    raise ValueError(f"unknown reward {config.reward!r}")
 
 
 def clip_reward(config: PolicyConfig, env: Env) -> LoopReward:
@@ -89,18 +127,27 @@ def scale_rewards(config: PolicyConfig, stats: Any, rewards: Array) -> Array:
     return ((rewards - stats.mean) * scale).astype(rewards.dtype)
 
 
-def in_blocks(judge: Callable[[Any], Any], items: Any, block: int) -> Any:
+def in_blocks(judge: Callable[[Any], Any], items: Any, block: int, axes: int | None = None) -> Any:
     """`judge` over items [*batch, ...], at most `block` at a time, so that memory is set by one number.
 
     Args:
       judge: items [n, ...] -> results [n, ...].
-      items: poses, whose batch axes are those of `qpos` but the last; or frames, [*batch, h, w, 3].
+      items: poses, whose batch axes are those of `qpos` but the last; or frames, [*batch, h, w, 3]; or any
+        tree whose leaves have as many batch `axes`.
     """
-    batch = items.qpos.shape[:-1] if isinstance(items, Pose) else items.shape[:-3]
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(batch) :]), items)
-    count = math.prod(batch)
+    if axes is None:
+        axes = items.qpos.ndim - 1 if isinstance(items, Pose) else items.ndim - 3
+    batch = jax.tree.leaves(items)[0].shape[:axes]
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[axes:]), items)
+    judged = rows_in_blocks(judge, flat, block)
+    return jax.tree.map(lambda x: x.reshape(*batch, *x.shape[1:]), judged)
+
+
+def rows_in_blocks(judge: Callable[[Any], Any], rows: Any, block: int) -> Any:
+    """The same over any tree of rows, leaves [n, ...]."""
+    count = len(jax.tree.leaves(rows)[0])
     blocks = -(-count // block)
     size = -(-count // blocks)
     picks = jnp.minimum(jnp.arange(blocks * size), count - 1).reshape(blocks, size)
-    judged = jax.lax.map(lambda pick: judge(jax.tree.map(lambda x: x[pick], flat)), picks)
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count].reshape(*batch, *x.shape[2:]), judged)
+    judged = jax.lax.map(lambda pick: judge(jax.tree.map(lambda x: x[pick], rows)), picks)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], judged)

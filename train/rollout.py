@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from envs.types import Env, State, reset_where_done
+from envs.types import Env, State, past_of, reset_where_done
 from jaxrm.types import Pose
 
 # (obs [envs, observation], noise [envs, action]) -> actions in [-1, 1] and what to keep of them
@@ -19,7 +19,8 @@ class Transition(NamedTuple):
 
     `next_obs`, `pose` and `truth` are of the state that the step reached, before any reset: the
     last state of an episode is its true last one. `taken` is what the learner keeps of its action,
-    leaves [*batch, ...]. `valid` is False where numbers went bad.
+    leaves [*batch, ...]. `valid` is False where numbers went bad. `past` is what success depends on besides
+    the pose, see `envs.types.past_of`.
     """
 
     obs: Float[Array, "*batch obs"]
@@ -30,6 +31,7 @@ class Transition(NamedTuple):
     terminated: Bool[Array, "*batch"]
     truncated: Bool[Array, "*batch"]
     valid: Bool[Array, "*batch"]
+    past: tuple[Any, ...] = ()
 
 
 def reset_worlds(env: Env, keys: Array) -> State:
@@ -38,9 +40,13 @@ def reset_worlds(env: Env, keys: Array) -> State:
         return jax.vmap(env.reset)(keys)
 
 
-def stagger(env: Env, worlds: State, keys: Array) -> State:
-    """Gives each world's first episode a length of its own, so that time limits do not coincide."""
-    times = jax.vmap(lambda key: jax.random.randint(key, (), 0, env.episode_length))(keys)
+def stagger(env: Env, worlds: State, keys: Array, stride: int = 1) -> State:
+    """Gives each world's first episode a length of its own, so that time limits do not coincide.
+
+    `stride` divides it: a reward that looks every so many steps then sees the end of each episode.
+    """
+    latest = env.episode_length // stride
+    times = stride * jax.vmap(lambda key: jax.random.randint(key, (), 0, latest))(keys)
     return worlds._replace(time=times.astype(worlds.time.dtype))
 
 
@@ -65,6 +71,12 @@ def step_worlds(env: Env, worlds: State, actions: Array) -> tuple[State, Bool[Ar
     return after, finite & ~was_reset
 
 
+def successes(env: Env, poses: Pose, past: tuple[Any, ...]) -> Bool[Array, "envs"]:
+    """Where the predicate holds, in full precision; `past` as in `Transition`."""
+    with jax.default_matmul_precision("highest"):
+        return jax.vmap(lambda pose, past: env.success(pose, *past))(poses, past)
+
+
 def unroll(
     env: Env,
     explore: Explore,
@@ -86,6 +98,7 @@ def unroll(
             terminated=after.terminated,
             truncated=after.truncated,
             valid=valid,
+            past=jax.vmap(lambda state: past_of(env, state))(after),
         )
         return reset_where_done(after, fresh), transition
 
@@ -95,6 +108,13 @@ def unroll(
 def scored_steps(length: int, every: int) -> range:
     """The steps of an unroll that are scored: every `every`-th, the last one included."""
     return range(every - 1, length, every)
+
+
+def first_looks(done: Bool[Array, "time envs"], every: int) -> Bool[Array, "scored envs"]:
+    """Which of `scored_steps` are the first of their episode; none is where it began before."""
+    ends = done.reshape(-1, every, done.shape[1])
+    before = jnp.concatenate([jnp.zeros_like(ends[:1, -1]), ends[:-1, -1]])
+    return before | ends[:, :-1].any(axis=1)
 
 
 def spread_scores(
@@ -107,7 +127,8 @@ def spread_scores(
     """Scores of `scored_steps` spread over all steps; a score never leaves its episode.
 
     A step between two scored steps of its own episode gets the point on the line between them, or with
-    `between="hold"` the earlier score; where only one of them belongs to its episode, that one's.
+    `between="hold"` the earlier score; where only one of them belongs to its episode, that one's. By "zero"
+    it gets 0, for scores that are of all the time since the last one.
 
     Args:
       before: the last score before the unroll, of the episode that goes on in it; NaN where there is none.
@@ -120,6 +141,8 @@ def spread_scores(
     if every == 1:
         return scores
     length = done.shape[0]
+    if between == "zero":
+        return jnp.zeros(done.shape, scores.dtype).at[every - 1 :: every].set(scores)
     before_step = jnp.concatenate([jnp.zeros_like(done[:1]), done[:-1]])
     episode = jnp.cumsum(before_step, axis=0, dtype=jnp.int32)
     step = jnp.arange(length)

@@ -38,6 +38,7 @@ def test_the_share_in_an_evaluation():
     reward = np.array([[0.1, 0.5, 0.9, 0.9]])
     holds = np.array([[False, False, False, True]])
     alive = np.array([[True, True, True, True]])
-    rollouts = Rollouts(np.zeros((1, 4, 1)), np.zeros((1, 2)), reward, reward, holds, alive)
+    one = np.array([False])
+    rollouts = Rollouts(np.zeros((1, 4, 1)), np.zeros((1, 2)), reward, reward, holds, alive, one)
     np.testing.assert_allclose(summary(rollouts, 0.5)["false_positives"], 2 / 3)
     assert summary(rollouts)["false_positives"] is None

@@ -1,0 +1,228 @@
+"""The likelihood reward in the loop: how likely the instruction is after every frame of a running episode.
+
+An unroll is shorter than an episode, so a world carries what the vision tower said about the frames of its
+episode: none is drawn or embedded twice, and what is carried does not go stale where the interface learns.
+Every unroll the interface and the decoder read the carried vectors at once, then the new ones one by one,
+forgetting where an episode ends. A world's memory is frames x width x 4 bytes (20 frames of 256 numbers:
+20 KB), whatever the resolution and however long the run.
+
+SAC's replay keeps poses and no frames, and the reward of a transition depends on what came before it: the
+reward is the number that was computed when the transition was collected.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+import jaxrm
+from envs.types import Env
+from jaxrm.models.context import Context
+from jaxrm.models.interface import Interface
+from jaxrm.rewards.likelihood import (
+    LikelihoodWeights,
+    Trajectories,
+    check_fit,
+    differences,
+    log_probs_behind,
+    score,
+    sum_scored,
+)
+from jaxrm.rewards.likelihood_reward import LikelihoodReward, encode_frames
+from jaxrm.types import Pose
+from jaxrm.weights.embed import run
+from train.config import PolicyConfig
+from train.rewards import Looks, LoopReward, TrajectoryScore, in_blocks, rows_in_blocks
+
+
+class Prefix(NamedTuple):
+    """What a world's running episode has shown so far; leaves [worlds, ...].
+
+    Attributes:
+      embeddings: of its frames in order, zeros behind them.
+      count: how many there are.
+      value: the score of what was shown; without meaning while `count` is 0.
+    """
+
+    embeddings: Float[Array, "worlds frames d"]
+    count: Int[Array, "worlds"]
+    value: Float[Array, "worlds"]
+
+    @property
+    def mask(self) -> Bool[Array, "worlds frames"]:
+        return jnp.arange(self.embeddings.shape[1]) < self.count[:, None]
+
+    def but(self, over: Bool[Array, "worlds"]) -> "Prefix":
+        """Nothing, where an episode is over."""
+        kept = jnp.where(over[:, None, None], 0.0, self.embeddings)
+        return self._replace(embeddings=kept, count=jnp.where(over, 0, self.count))
+
+    def put(self, embedding: Float[Array, "worlds d"]) -> "Prefix":
+        """With one more frame each."""
+        rows = jnp.arange(len(self.count))
+        embeddings = self.embeddings.at[rows, self.count].set(embedding, mode="drop")
+        return self._replace(embeddings=embeddings, count=self.count + 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """The reward of a run as a `TrajectoryScore`; its methods are pure.
+
+    Attributes:
+      frames: that an episode gives at most.
+      width: numbers that the tower says about a frame.
+      block: frames drawn, and worlds read, at a time.
+      discount: of the time from one frame to the next, to score differences; None: prefixes themselves.
+    """
+
+    env: Env
+    frames: int
+    width: int
+    block: int
+    discount: float | None
+
+    def begin(self, worlds: int) -> Prefix:
+        return Prefix(
+            jnp.zeros((worlds, self.frames, self.width)), jnp.zeros(worlds, jnp.int32), jnp.zeros(worlds)
+        )
+
+    def read(
+        self, reward: LikelihoodReward, state: Any, memory: Prefix, looks: Looks
+    ) -> tuple[Float[Array, "time worlds"], Prefix]:
+        """See `TrajectoryScore.read`; the reward is the run's weights, its interface the one to read with."""
+        del state
+        embeddings = self.embed(reward, looks.poses)
+        rows = (memory, embeddings.swapaxes(0, 1), looks.first.T)
+
+        def on_rows(rows: tuple[Prefix, Array, Array]) -> tuple[Array, Prefix]:
+            return read_on(reward.weights, reward.interface, *rows)
+
+        values, after = rows_in_blocks(on_rows, rows, self.block)
+        after = after.but(looks.ended)
+        if self.discount is None:
+            return values.T, after
+        return self._differences(reward, memory, values, looks.first).T, after
+
+    def embed(self, reward: LikelihoodReward, poses: Pose) -> Float[Array, "time worlds d"]:
+        """Draws each pose once, at the tower's own size."""
+        size = reward.images.size
+
+        def look(block: Pose) -> Array:
+            with jax.default_matmul_precision("highest"):
+                frames = jax.vmap(lambda pose: self.env.frame(pose, size, size))(block)
+            return run(encode_frames, reward.vision, frames, reward.images)
+
+        return in_blocks(look, poses, self.block)
+
+    def _differences(
+        self, reward: LikelihoodReward, memory: Prefix, values: Array, first: Array
+    ) -> Float[Array, "worlds time"]:
+        """Of each prefix to the one before, which at the beginning of an episode is none at all."""
+        assert self.discount is not None
+        nothing = Trajectories(jnp.zeros((1, 1, self.width)), jnp.zeros((1, 1), bool))
+        start = score(reward.weights, reward.interface, nothing)[0]
+        before = jnp.concatenate([memory.value[:, None], values[:, :-1]], axis=1)
+        before = jnp.where(first.T, start, before)
+        return differences(values[..., None], before, self.discount)[..., 0]
+
+
+def read_on(
+    weights: LikelihoodWeights,
+    interface: Interface,
+    memory: Prefix,
+    embeddings: Float[Array, "b n d"],
+    first: Bool[Array, "b n"],
+) -> tuple[Float[Array, "b n"], Prefix]:
+    """Scores after each of n more frames, with all of its episode before it; and what to carry. Pure."""
+    lm, before, tails = weights
+    b, n = first.shape
+    p, t = len(before), memory.embeddings.shape[1]
+    prompt = jnp.broadcast_to(lm.embed(before), (b, p, lm.config.blocks.width))
+    seen, eyes = interface.remember(memory.embeddings, memory.mask, slots=t + n)
+    real = jnp.concatenate([jnp.ones((b, p), bool), memory.mask], axis=1)
+    _, words = lm.remember(jnp.concatenate([prompt, seen.astype(prompt.dtype)], axis=1), real, p + t + n)
+    rows = tails[None] if tails.asks else tails[None, None]
+
+    def on_frame(carry: tuple[Prefix, Context, Context], frame: tuple[Array, Array]) -> tuple[Any, Array]:
+        shown, eyes, words = carry
+        embedding, first = frame
+        eyes, words = _forget(eyes, first, 0), _forget(words, first, p)
+        seen, eyes = interface.extend(eyes, embedding[:, None])
+        hidden, words = lm.extend(words, seen.astype(prompt.dtype))
+        last = jnp.broadcast_to(hidden, (b, rows.tokens.shape[1], hidden.shape[-1]))
+        found = sum_scored(log_probs_behind(lm, words, last, rows), rows)
+        value = found[:, 0] - found[:, 1] if tails.asks else found[:, 0]
+        shown = shown.but(first).put(embedding)._replace(value=value.astype(shown.value.dtype))
+        return (shown, eyes, words), shown.value
+
+    frames = (embeddings.swapaxes(0, 1), first.T)
+    (memory, _, _), values = jax.lax.scan(on_frame, (memory, eyes, words), frames)
+    return values.T, memory
+
+
+def _forget(context: Context, over: Bool[Array, "b"], kept: int) -> Context:
+    """All but the first `kept` slots, in some rows."""
+    slots = jnp.arange(context.slots) < kept
+    return context._replace(mask=context.mask & (slots | ~over[:, None]))
+
+
+def make(config: PolicyConfig, env: Env) -> LoopReward:
+    """The reward that a config asks for.
+
+    Raises:
+      FileNotFoundError: there is no such model.
+      ValueError: the models do not belong together, or an episode and the sentence are too long for the
+        decoder.
+    """
+    frames = frames_of_episode(config, env)
+    (goal,) = config.goals or (env.goal,)
+    reward = LikelihoodReward.create(
+        jaxrm.load_clip(config.model),
+        jaxrm.load_decoder(config.lm),
+        jaxrm.load_interface(config.interface),
+        instruction=goal,
+        form=config.likelihood_form,
+    )
+    check_frames_fit(reward, frames)
+    reader = Reader(
+        env,
+        frames,
+        reward.interface.config.inputs,
+        max(1, config.reward_batch // config.seeds),  # seeds are a batch axis of every block
+        config.gamma**config.reward_every if config.likelihood_difference else None,
+    )
+    between = "zero" if config.likelihood_difference else None
+    trajectory = TrajectoryScore(reader.begin, reader.read, config.reward_every, between)
+    models = f"{config.model}, {config.interface}, {config.lm}"
+    name = f"likelihood ({config.likelihood_form}; {models}; {frames} frames an episode)"
+    return LoopReward(name, reward, (), trajectory, (goal,))
+
+
+def frames_of_episode(config: PolicyConfig, env: Env) -> int:
+    """How many frames an episode gives.
+
+    Raises:
+      ValueError: frames do not end with the episode, or there are too many.
+    """
+    length, every, most = env.episode_length, config.reward_every, config.likelihood_frames
+    if length % every:
+        raise ValueError(
+            f"reward_every {every} does not divide the {length} steps of an episode, whose end is to be seen"
+        )
+    if length // every > most:
+        fits = [k for k in range(1, length + 1) if not length % k and length // k <= most]
+        fits = [k for k in fits if not config.unroll_length % k]
+        hint = f"take --reward-every {fits[0]}" if fits else "give more steps an unroll, or"
+        raise ValueError(
+            f"an episode of {length} steps, looked at every {every}, gives {length // every} frames, above"
+            f" likelihood_frames {most}: {hint}"
+        )
+    return length // every
+
+
+def check_frames_fit(reward: LikelihoodReward, frames: int) -> None:
+    """Raises ValueError where prompt, all frames of an episode and the words behind them are too much."""
+    lm, before, tails = reward.weights
+    check_fit(lm, reward.interface, len(before), frames, tails.tokens.shape[-1])

@@ -26,6 +26,9 @@ programs:
   eval RUN      judge a trained policy again    python -m train eval runs/humanoid-kneeling-seed0
   clip          train the small CLIP            python -m train clip
   judge DIR     renew the card of a small CLIP  python -m train judge checkpoints/scene-clip
+  lm            train the small decoder         python -m train lm
+  interface     train frames into its words     python -m train interface --protocol contrastive
+  suite DIR     what such interfaces reached    python -m train suite checkpoints/fomo-interface
 
 `python -m train PROGRAM --help` tells more; after `policy TASK` it shows the defaults of task and --algo."""
 
@@ -131,9 +134,27 @@ def _judge(arguments: list[str]) -> None:
     clip.judge(_parse(clip.JudgeConfig, "judge", arguments))
 
 
+def _lm(arguments: list[str]) -> None:
+    lm: Any = importlib.import_module("train.lm")
+    lm.main(_parse(lm.LmConfig, "lm", arguments))
+
+
+def _interface(arguments: list[str]) -> None:
+    interface: Any = importlib.import_module("train.interface")
+    interface.main(_parse(interface.TrainingConfig, "interface", arguments))
+
+
+def _suite(arguments: list[str]) -> None:
+    interface: Any = importlib.import_module("train.interface")
+    interface.suite(_parse(interface.SuiteConfig, "suite", arguments))
+
+
 _PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "policy": _policy,
     "eval": _eval,
     "clip": _clip,
     "judge": _judge,
+    "lm": _lm,
+    "interface": _interface,
+    "suite": _suite,
 }

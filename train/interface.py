@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 from rich.console import Console
 
@@ -26,8 +27,9 @@ from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards.likelihood import check_fit
 from jaxrm.weights import DecoderCheckpoint
 from train import interface_report
+from train.interface_align import align
 from train.interface_data import Datasets, Source, make_or_load
-from train.interface_losses import PROTOCOLS, Negatives, Protocol, Words, draw_pairs, value_and_slope
+from train.interface_losses import PROTOCOLS, Negatives, Pairs, Protocol, Words, draw_pairs, value_and_slope
 from train.trajectories import Dataset
 
 
@@ -57,21 +59,23 @@ class TrainingConfig:
     """Of each kind that is held out."""
     data: Path | None = None
     """A file for the embedded trajectories: written where it is not there, else read."""
-    epochs: int = 4
+    align: int = 0
+    """Steps of a start in which frames come to stand for the oracle's words; see `train.interface_align`."""
+    epochs: int = 6
     seed: int = 0
-    batch: int = 32
+    batch: int = 16
     """Trajectories a step."""
     chunk: int = 0
     """Trajectories whose scores are computed at a time, for large batches (gradient caching); 0: all."""
-    others: int = 4
+    others: int = 2
     """Instructions of others in the batch, and as many of the others' trajectories, as negatives."""
-    spoiled: int = 2
+    spoiled: int = 3
     """Kinds of spoiled trajectories a step as negatives, of 6."""
-    changed: int = 3
+    changed: int = 5
     """Kinds of changed instructions a step as negatives, of 5."""
     temperature: float = 0.1
     """Of the contrastive loss."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 0.01
     wordings: int = 16
     """Sentences for each instruction."""
@@ -79,7 +83,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"protocol is {self.protocol!r}, wanted one of {', '.join(PROTOCOLS)}")
-        if self.batch < 2 or self.wordings < 1 or self.temperature <= 0 or self.epochs < 1:
+        if self.batch < 2 or self.wordings < 1 or self.temperature <= 0 or self.epochs < 1 or self.align < 0:
             raise ValueError(
                 "wanted a batch of 2 at least, a wording and an epoch at least, and a temperature above 0"
             )
@@ -104,10 +108,14 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class SuiteConfig:
-    """Print what a trained interface reached on what was held out."""
+    """Print what trained interfaces reached on what was held out."""
 
-    run: tyro.conf.Positional[Path]
-    """Its folder."""
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Their folders."""
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise ValueError("name the folder of an interface: python -m train suite runs/NAME")
 
 
 class TrainingState(NamedTuple):
@@ -132,9 +140,13 @@ def main(config: TrainingConfig) -> None:
     lm = jaxrm.load_decoder(config.lm)
     said = Words.of(lm, config.protocol, config.wordings)
     data = make_or_load(config.source, config.data)
-    key_model, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 3)
+    key_model, key_align, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 4)
     kept = done_only(data["train"])
-    state = start(config, new_interface(config, lm, kept, key_model), len(kept.embeddings))
+    interface = new_interface(config, lm, kept, key_model)
+    if config.align:
+        interface, misfits = align(interface, lm, kept, key_align, config.align)
+        console.print(f"words for single frames: misfit {misfits[0]:.3f}, now {misfits[-1]:.3f}")
+    state = start(config, interface, len(kept.embeddings))
     check_fit(lm.model, state.interface, len(said.reading.before), kept.embeddings.shape[1], _longest(said))
     console.print(
         f"{len(kept.embeddings):,} of {len(data['train'].embeddings):,} trajectories did what they should; "
@@ -163,7 +175,7 @@ def report(
 
 def suite(config: SuiteConfig) -> None:
     """Prints what `main` measured."""
-    Console().print(interface_report.shown(config.run), highlight=False, soft_wrap=True)
+    Console().print(interface_report.shown(*config.runs), highlight=False, soft_wrap=True)
 
 
 def new_interface(config: TrainingConfig, lm: DecoderCheckpoint, data: Dataset, key: Array) -> Interface:
@@ -193,8 +205,10 @@ def start(config: TrainingConfig, interface: Interface, count: int) -> TrainingS
     """The state before the first step.
 
     Raises:
-      ValueError: fewer trajectories than a batch.
+      ValueError: fewer trajectories than a batch, or a batch that does not divide over the devices.
     """
+    if config.batch % jax.device_count():
+        raise ValueError(f"a batch of {config.batch} is no multiple of the {jax.device_count()} devices")
     if count < config.batch:
         raise ValueError(f"{count} trajectories are fewer than a batch of {config.batch}")
     weights: Any = interface  # optax's types know no modules
@@ -233,7 +247,7 @@ def epoch(
 
     def step(state: TrainingState, args: tuple[Array, Array]) -> tuple[TrainingState, Array]:
         rows, key = args
-        pairs = draw_pairs(key, data[rows], said, config.negatives)
+        pairs = spread(draw_pairs(key, data[rows], said, config.negatives))
         value, slope = value_and_slope(
             state.interface, said, pairs, config.protocol, config.temperature, config.chunk
         )
@@ -243,6 +257,15 @@ def epoch(
         return TrainingState(after, memory), value
 
     return jax.lax.scan(step, state, (order, jax.random.split(key_steps, steps)))
+
+
+def spread(pairs: Pairs) -> Pairs:
+    """The trajectories of a batch over all devices; what they are scored with is on each of them."""
+    devices = jax.devices()
+    if len(devices) == 1:
+        return pairs
+    rows = NamedSharding(Mesh(np.array(devices), ("data",)), PartitionSpec("data"))
+    return jax.lax.with_sharding_constraint(pairs, rows)
 
 
 def done_only(data: Dataset) -> Dataset:

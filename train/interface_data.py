@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import envs
 import jaxrm
+from envs.humanoid import tasks
 from envs.humanoid.motion_truth import Signs
 from envs.humanoid.motions import Motions
 from train.trajectories import SPLITS, Batch, Dataset, maker
 
-TASK = "humanoid/standing"  # whose body and scene the trajectories are of
+TASK = "standing"  # whose body and scene the trajectories are of
 BLOCK = 256  # trajectories a call of the compiled program
 _TRAIN = "train"
 _UNSEEN = "unseen"  # of the training split, of another seed: other starts, and for other wordings
@@ -46,7 +46,7 @@ def names() -> tuple[str, ...]:
 def make(source: Source) -> Datasets:
     """Makes, films and embeds trajectories: of training, and of each kind that is held out."""
     clip = jaxrm.load_clip(source.model)
-    build = maker(Motions(envs.make(TASK)), clip.model, clip.processor.images, block=BLOCK)
+    build = maker(Motions(tasks.factory(TASK)()), clip.model, clip.processor.images, block=BLOCK)
     keys = jax.random.split(jax.random.key(source.seed), len(names()))
     made = {}
     for name, key in zip(names(), keys, strict=True):

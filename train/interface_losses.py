@@ -35,9 +35,9 @@ class Negatives:
       changed: kinds of `CHANGES`, likewise.
     """
 
-    others: int = 4
-    spoiled: int = 2
-    changed: int = 3
+    others: int = 2
+    spoiled: int = 3
+    changed: int = 5
 
     def __post_init__(self) -> None:
         for name, most in (("others", None), ("spoiled", len(SPOILED)), ("changed", len(CHANGES))):

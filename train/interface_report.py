@@ -183,16 +183,16 @@ decoder and no others.
 - **Command**: `{command}`
 - **Protocol**: {protocol}; {steps:,} steps of {batch} trajectories, {minutes:.0f} minutes on {device}, the
   making of {trajectories:,} trajectories included where they were not read from a file.
-- **Data**: humanoid motions whose meaning is in their order, half of them under physics, drawn and embedded by
-  this project; instructions in {wordings} wordings each. An oracle on states says what was carried out; only
-  trajectories that did what they were told are trained on, and what is still right is no negative.
+- **Data**: humanoid motions whose meaning is in their order, half of them under physics, drawn and embedded
+  by this project; instructions in {wordings} wordings each. An oracle on states says what was carried out;
+  only trajectories that did what they were told are trained on, and what is still right is no negative.
 - **Losses**, mean of each epoch: {losses}.
 
 ## Measured on what was held out
 
-A pair is a trajectory that did its instruction and the same one spoiled, or with a changed instruction; chance
-is .50. "One frame only": the same where each film is its first frame repeated. Intervals of 95% are over
-trajectories of one training seed.
+A pair is a trajectory that did its instruction and the same one spoiled, or with a changed instruction;
+chance is .50. "One frame only": the same where each film is its first frame repeated. Intervals of 95% are
+over trajectories of one training seed.
 
 {suite}
 
@@ -203,8 +203,8 @@ trajectories of one training seed.
 The decoder was trained from random weights on this project's instruction language, so nothing here shows the
 grounding of a pretrained one: no words beyond that language, no objects, no other body, no other camera
 geometry. It was also taught to read trajectories told in words before; a pretrained decoder brings that with
-it. `{model}` sees 64 pixels of one humanoid. Lengths other than those of training are frames left out or shown
-twice.
+it. `{model}` sees 64 pixels of one humanoid. Lengths other than those of training are frames left out or
+shown twice.
 
 ## With a pretrained decoder
 

@@ -19,14 +19,14 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 from rich.console import Console
 
-import envs
 import jaxrm
+from envs.humanoid import tasks
 from envs.humanoid.motions import Motions
 from jaxrm.models import BlocksConfig, Decoder, DecoderConfig
 from jaxrm.models.rope import Rope
 from jaxrm.rewards.prompts import ANSWERS, ASK, DESCRIBE
 from jaxrm.weights import DecoderCheckpoint, DecoderProcessor
-from train import lm_films, lm_report
+from train import lm_card, lm_films, lm_report
 from train.lm_films import Film
 from train.lm_read import Corpus, corpus, read_frames, tail_log_probs
 from train.trajectories import sentences
@@ -35,7 +35,7 @@ from train.vocabulary import END, START, train_tokenizer
 CONTEXT = 256  # tokens and frames
 BLIND = 8  # one film in so many is not shown: the language by itself
 NEVER = -1e9  # logit
-TASK = "humanoid/standing"  # whose body and scene the trajectories are of
+TASK = "standing"  # whose body and scene the trajectories are of
 
 
 @dataclass(frozen=True)
@@ -46,36 +46,38 @@ class LmConfig:
     """Where the checkpoint goes, in Hugging Face's format."""
     overwrite: bool = False
     """Replace a checkpoint that lies in `out`."""
-    steps: int = 2000
+    steps: int = 1800
     """Whole calls of `steps_per_call`."""
     seed: int = 0
-    batch: int = 32
+    batch: int = 24
     """Trajectories a step."""
     describes: int = 2
     """Instructions of each that are said."""
-    asks: int = 4
+    asks: int = 3
     """Instructions of each that are asked about: right ones, changed ones and others."""
     ask_weight: float = 1.0
     """Weight of the answers."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 0.05
-    ema: float = 0.995
+    ema: float = 0.99
     """Decay of the weight average that is saved."""
     wordings: int = 32
     """Sentences for each instruction."""
-    width: int = 128
-    layers: int = 4
+    width: int = 96
+    layers: int = 3
     heads: int = 4
     mlp: int = 256
     dtype: str = "bfloat16"
     """What the weights are saved in."""
-    steps_per_call: int = 100
+    steps_per_call: int = 60
     states: int = 2048
     """Trajectories it is judged on."""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.steps % self.steps_per_call:
             raise ValueError(f"steps must be a multiple of {self.steps_per_call}, a call's worth")
+        if self.states < 1 or self.states % lm_report.BLOCK:
+            raise ValueError(f"states must be a multiple of {lm_report.BLOCK}")
         if min(self.batch, self.describes, self.wordings) < 1 or self.asks < 2:
             raise ValueError("wanted a batch, a description and a wording at least, and two questions")
 
@@ -103,21 +105,25 @@ def main(config: LmConfig) -> None:
     processor = make_processor(config)
     said = corpus(processor, config.wordings)
     learner = begin(config, Decoder.create(processor.config, key_model))
-    motions = Motions(envs.make(TASK))
+    motions = Motions(tasks.factory(TASK)())
     run = jax.jit(partial(run_steps, config, motions), donate_argnums=0)
     size = sum(x.size for x in jax.tree.leaves(learner.model))
     console.print(f"{size:,} parameters, {processor.config.vocabulary} tokens; compiling ...")
+    curve = []
     for call in range(config.steps // config.steps_per_call):
         learner, losses = run(learner, said, jax.random.fold_in(key_train, call))
         says, answers = np.asarray(losses)
+        curve.append([float(says), float(answers)])
         steps = (call + 1) * config.steps_per_call
         line = f"{steps:>6} steps  says {says:.4f}  answers {answers:.4f}  {time.time() - start:5.0f} s"
         console.print(line, highlight=False)
     lm = DecoderCheckpoint(learner.average.with_param_dtype(config.dtype), processor)
     jaxrm.save(lm, config.out)
-    lm_report.write_training(config, time.time() - start)
+    lm_card.write_training(config, curve, time.time() - start)
     console.print(f"wrote {config.out}; judging ...")
-    console.print(lm_report.write(jaxrm.load_decoder(config.out), motions, config, key_judge))
+    lm = jaxrm.load_decoder(config.out)
+    figures = lm_report.measure(lm, motions, config.states, key_judge)
+    console.print(lm_card.write(config.out, lm, figures), highlight=False)
 
 
 def make_processor(config: LmConfig) -> DecoderProcessor:
@@ -134,10 +140,9 @@ def make_processor(config: LmConfig) -> DecoderProcessor:
         config.mlp,
         rope=Rope(head, 10_000.0),
     )
-    start, end = (tokenizer.token_to_id(token) for token in (START, END))
-    shape = DecoderConfig(
-        blocks, tokenizer.get_vocab_size(), CONTEXT, bos_token_id=start, eos_token_ids=(end,)
-    )
+    size = tokenizer.get_vocab_size()
+    ids = tokenizer.get_vocab()
+    shape = DecoderConfig(blocks, size, CONTEXT, bos_token_id=ids[START], eos_token_ids=(ids[END],))
     return DecoderProcessor(tokenizer, shape)
 
 
@@ -174,7 +179,8 @@ def run_steps(
         change, memory = _optimiser(config).update(slope, learner.optimiser, weights)
         model: Any = optax.apply_updates(weights, change)
         decay = jnp.minimum(config.ema, (1 + learner.step) / (10 + learner.step))
-        average: Any = optax.incremental_update(model, learner.average, 1 - decay)
+        past: Any = learner.average
+        average: Any = optax.incremental_update(model, past, 1 - decay)
         return Learner(model, average, memory, learner.step + 1), losses
 
     learner, losses = jax.lax.scan(step, learner, (order, jax.random.split(key_steps, len(order))))

@@ -117,11 +117,16 @@ def _soft(key: Array, drawn: Pool) -> Float[Array, "b t words"]:
     after = jnp.where(edge == holds.shape[1] - 1, holds, after)
     share = jax.random.uniform(key_soft, (len(holds), 1, 1), maxval=1 / 3)
     holds = (1 - 2 * share) * holds + share * (before + after)
-    north = jax.random.uniform(key_north, (len(holds), 1, 1), maxval=2 * jnp.pi)
+    north = jax.random.uniform(key_north, (len(holds), 1), maxval=2 * jnp.pi)
+    return jnp.concatenate([holds, compass(drawn.signs.heading + north)], axis=-1)
+
+
+def compass(heading: Float[Array, "*batch"]) -> Float[Array, "*batch directions"]:
+    """How far a heading, in rad, is each of `COMPASS`: the two that it lies between share it."""
     directions = jnp.arange(len(COMPASS)) * (2 * jnp.pi / len(COMPASS))
-    apart = drawn.signs.heading[..., None] + north - directions
+    apart = heading[..., None] - directions
     apart = jnp.abs((apart + jnp.pi) % (2 * jnp.pi) - jnp.pi)
-    return jnp.concatenate([holds, jnp.maximum(1 - apart * len(COMPASS) / (2 * jnp.pi), 0)], axis=-1)
+    return jnp.maximum(1 - apart * len(COMPASS) / (2 * jnp.pi), 0)
 
 
 def _pace(key: Array, order: Order) -> Order:

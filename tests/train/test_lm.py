@@ -1,0 +1,198 @@
+"""The small decoder: films in words, the losses it learns by, and what the shipped weights know."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxrm
+from envs.humanoid import motion_captions
+from envs.humanoid.instructions import INSTRUCTIONS, NUMBERS, Action, feasible, held_out
+from envs.humanoid.motion_truth import CONDITIONS, Signs
+from jaxrm.models import Decoder
+from train import lm as program
+from train import lm_card, lm_films, lm_read
+from train.lm_films import WORDS, Pool
+from train.lm_report import SHUFFLED, Figures
+from train.trajectories import sentences
+
+KNEEL, RAISE = Action("kneel"), Action("raise", "left", "arm")
+FRAMES = 6
+CONFIG = program.LmConfig(width=16, layers=1, heads=2, mlp=16, wordings=2, batch=4, describes=1, asks=2)
+
+
+def pool() -> Pool:
+    """Four films by hand: it kneels, or it raises its left arm."""
+    names = list(CONDITIONS)
+    holds = np.zeros((4, FRAMES, len(names)), bool)
+    holds[:2, :3, names.index("standing")] = holds[:2, 3:, names.index("kneeling")] = True
+    holds[:2, :, names.index("down")] = True
+    holds[2:, :, names.index("standing")] = True
+    holds[2:, :3, names.index("down")] = holds[2:, 3:, names.index("left")] = True
+    which = jnp.array([NUMBERS[(KNEEL,)]] * 2 + [NUMBERS[(RAISE,)]] * 2)
+    return Pool(Signs(jnp.asarray(holds), jnp.zeros((4, FRAMES))), jnp.ones((4, FRAMES), bool), which)
+
+
+@pytest.fixture(scope="module")
+def processor():
+    return program.make_processor(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def said(processor):
+    return lm_read.corpus(processor, CONFIG.wordings)
+
+
+@pytest.fixture(scope="module")
+def model(processor):
+    return jax.jit(Decoder.create, static_argnums=0)(processor.config, jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return jaxrm.load_decoder("instruct-lm")
+
+
+def test_films_say_what_the_oracle_sees():
+    film = jax.jit(partial(lm_films.tell, spoil=False))(jax.random.key(0), pool())
+    weights, postures = np.asarray(film.weights), len(CONDITIONS)
+    assert weights.shape[-1] == len(WORDS) and weights.min() >= 0 and weights.max() <= 1 + 1e-6
+    np.testing.assert_allclose(weights[..., postures:].sum(-1), 1, atol=1e-5)  # between two directions
+    for row, (first, last) in enumerate([("standing", "kneeling")] * 2 + [("down", "left arm")] * 2):
+        shown = weights[row][np.asarray(film.mask[row])]
+        assert shown[0, WORDS.index(first)] == 1 and shown[-1, WORDS.index(last)] == 1
+        assert (np.diff(shown[:, WORDS.index(last)]) >= 0).all()
+    for row, action in enumerate([KNEEL] * 2 + [RAISE] * 2):
+        assert film.truth[row, NUMBERS[(action,)]]
+        assert not film.truth[row, NUMBERS[(Action("get up"),)]]
+
+
+def test_spoiled_films_are_judged_again():
+    many = jax.tree.map(lambda x: jnp.repeat(x, 64, axis=0), pool())
+    film = jax.jit(lm_films.tell)(jax.random.key(1), many)
+    truth = np.asarray(film.truth)
+    kneels = truth[:128, NUMBERS[(KNEEL,)]]
+    assert 0.4 < kneels.mean() < 0.75  # half are as they were; some of the others still do it
+    first = np.asarray(film.weights)[:128, 0, WORDS.index("kneeling")]
+    assert not kneels[first == 1].any() and truth[:128, NUMBERS[(Action("get up"),)]][first == 1].any()
+
+
+def test_frames_are_sums_of_the_embeddings_of_their_words(processor, model, said):
+    weights = np.zeros((1, 2, len(WORDS)), np.float32)
+    weights[0, 0, WORDS.index("left leg")], weights[0, 1, WORDS.index("kneeling")] = 1.0, 0.5
+    got = lm_films.frame_vectors(model, said.films, jnp.asarray(weights))
+    table = np.asarray(model.embedding[...])
+    want = [table[processor.encode(" left leg")].sum(0), 0.5 * table[processor.encode(" kneeling")].sum(0)]
+    np.testing.assert_allclose(got[0], want, rtol=1e-5, atol=1e-7)
+
+
+def test_tails_are_scored_as_if_all_was_read_at_once(processor, model, said):
+    film = lm_films.tell(jax.random.key(0), pool(), spoil=False)
+    vectors = lm_films.frame_vectors(model, said.films, film.weights)
+    tails = said.describe[jnp.array([[0, 5]])]
+    got = lm_read.tail_log_probs(
+        model,
+        lm_read.read_frames(model, said.before, vectors, film.mask),
+        jax.tree.map(lambda x: jnp.repeat(x, 4, axis=0), tails),
+    )
+    row, place = 2, 1
+    real, words = np.asarray(film.mask[row]), np.asarray(tails.mask[0, place])
+    ids = np.asarray(tails.tokens[0, place])[words]
+    whole = jnp.concatenate([model.embed(said.before), vectors[row][real], model.embed(jnp.asarray(ids))])
+    logits = jax.nn.log_softmax(model.logits(embeds=whole[None])[0])
+    start = len(said.before) + real.sum()
+    want = [logits[start + i - 1, ids[i]] for i in range(tails.first, len(ids))]
+    np.testing.assert_allclose(got[row, place][: len(want)], want, rtol=1e-4, atol=1e-5)
+    assert processor.decode(ids).strip().endswith(sentences(2)[5])
+    assert ids[-1] == processor.config.eos_token_ids[0]
+
+
+def test_questions_are_half_true_and_never_held_out(said):
+    truth = jnp.zeros((64, len(INSTRUCTIONS)), bool).at[:, NUMBERS[(KNEEL,)]].set(True)
+    right = jnp.full(64, NUMBERS[(KNEEL,)])
+    asked, done = program.questions(jax.random.key(0), 4, said, truth, right)
+    assert done[:, :2].all() and not done[:, 2].any() and done[:, 3].mean() < 0.2
+    assert not held_out()[np.asarray(asked)].any() and feasible()[np.asarray(asked)].all()
+
+
+def test_both_losses_fall(model, said):
+    film = lm_films.tell(jax.random.key(0), pool(), spoil=False)
+    film = film._replace(mask=film.mask[:, :FRAMES], weights=film.weights[:, :FRAMES])
+    optimiser = optax.adam(1e-2)
+
+    @jax.jit
+    def step(weights, memory, film):
+        def total(w):
+            losses = program.loss(w, CONFIG, said, film, jax.random.key(1))
+            return losses.sum(), losses
+
+        slope, losses = jax.grad(total, has_aux=True)(weights)
+        change, memory = optimiser.update(slope, memory, weights)
+        return optax.apply_updates(weights, change), memory, losses
+
+    memory, curve = optimiser.init(model), []
+    for _ in range(25):
+        model, memory, losses = step(model, memory, film)
+        curve.append(np.asarray(losses))
+    assert (curve[-1] < 0.7 * curve[0]).all()
+
+
+def test_the_card_tells_what_was_measured(tmp_path, shipped):
+    figures = Figures(
+        {"own": -0.5, SHUFFLED: -5.25, "side": -0.75},
+        {"own": -1.0},
+        {"side": 0.9875},
+        {"changed": 0.75, "spoiled": 0.625},
+    )
+    config = program.LmConfig(out=tmp_path, steps=60, seed=3)
+    lm_card.write_training(config, [[1.0, 2.0]], 90.0)
+    lm_card.write(tmp_path, shipped, figures)
+    card = (tmp_path / "README.md").read_text()
+    for part in ("-5.250", "| 0.988 |", "AUC 0.750", "0.625", "--steps 60 --seed 3", "1,440 trajectories"):
+        assert part in card, part
+
+
+def test_what_cannot_be_trained_is_refused(tmp_path):
+    for wrong, message in (
+        ({"steps": 61}, "multiple of 60"),
+        ({"asks": 1}, "two questions"),
+        ({"states": 5}, "64"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            program.LmConfig(**wrong)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        program.main(program.LmConfig(out=tmp_path))
+
+
+def test_the_shipped_decoder_knows_what_can_be_said(shipped):
+    """Pairs of actions that it never read are likelier than their words in another order; by itself, and
+    behind a film in words likelier than with another side."""
+    chosen = np.flatnonzero(held_out() & feasible())
+    said = [motion_captions.wordings(INSTRUCTIONS[number])[0] for number in chosen]
+    draw = np.random.default_rng(0)
+    mixed = [" ".join(draw.permutation(words.split())) for words in said]
+    prompt = ["A video of a robot: What it does:"] * len(said)
+    right, wrong = (
+        np.asarray(shipped.log_likelihood(prompt, [f" {x}" for x in texts])) for texts in (said, mixed)
+    )
+    assert (right > wrong).mean() > 0.95 and (right - wrong).mean() > 10
+
+
+def test_the_shipped_decoder_reads_films(shipped):
+    said = lm_read.corpus(shipped.processor, 1)
+    film = lm_films.tell(jax.random.key(0), pool(), spoil=False)
+    vectors = lm_films.frame_vectors(shipped.model, said.films, film.weights)
+    right, left = NUMBERS[(Action("raise", "right", "arm"),)], NUMBERS[(RAISE,)]
+    rows = jnp.array([[NUMBERS[(KNEEL,)], left, right, NUMBERS[(Action("get up"),)]]] * 4)
+    read = lm_read.read_frames(shipped.model, said.before, vectors, film.mask)
+    found = np.asarray(
+        (
+            lm_read.tail_log_probs(shipped.model, read, said.describe[rows])
+            * said.describe[rows].scored[..., said.describe.first :]
+        ).sum(-1)
+    )
+    assert found.argmax(axis=1).tolist() == [0, 0, 1, 1]

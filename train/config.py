@@ -60,6 +60,10 @@ class PolicyConfig:
     """With likelihood: reward what each frame adds, as a potential, not the episode so far."""
     likelihood_frames: int = 32
     """With likelihood: frames that an episode gives at most, one every --reward-every steps."""
+    update_interface_every: int = 0
+    """With likelihood: how often, in iterations, the interface learns from the policy's own episodes; 0: never."""
+    interface_learning_rate: float = 1e-4
+    """Of Adam, where the interface learns."""
     baseline: str | None = None
     """With alpha: a sentence that replaces the task's own of the body doing nothing in particular."""
     alpha: float = 0.0
@@ -224,6 +228,8 @@ class PolicyConfig:
                 raise ValueError("reward 'likelihood' takes one goal: there is no mean of sentences")
             if self.negatives:
                 raise ValueError("negatives are of no use to reward 'likelihood'")
+        elif self.update_interface_every:
+            raise ValueError(f"update_interface_every is of no use to reward {self.reward!r}")
         for name, sentences in (("goal", self.goals), ("negatives", self.negatives)):
             if not all(sentence.strip() for sentence in sentences):
                 raise ValueError(f"{name} is empty: say what you want in a sentence")

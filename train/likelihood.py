@@ -18,6 +18,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 import jaxrm
+from envs.humanoid.env import Humanoid
+from envs.humanoid.motion_truth import Signs, signs_of
 from envs.types import Env
 from jaxrm.models.context import Context
 from jaxrm.models.interface import Interface
@@ -32,9 +34,24 @@ from jaxrm.rewards.likelihood import (
 )
 from jaxrm.rewards.likelihood_reward import LikelihoodReward, encode_frames
 from jaxrm.types import Pose
+from jaxrm.weights import DecoderCheckpoint
 from jaxrm.weights.embed import run
 from train.config import PolicyConfig
-from train.rewards import Looks, LoopReward, TrajectoryScore, in_blocks, rows_in_blocks
+from train.interface_losses import Words
+from train.likelihood_update import WORDINGS, Learning, Learnt, Seen, number_of
+from train.rewards import Looks, LoopReward, TrajectoryScore, Update, in_blocks, rows_in_blocks
+
+
+class LoopWeights(NamedTuple):
+    """What the reward takes as an argument.
+
+    Attributes:
+      reward: tower, decoder, prompt, and the interface that a run begins with.
+      words: what the interface learns to tell apart; None where it does not.
+    """
+
+    reward: LikelihoodReward
+    words: Words | None
 
 
 class Prefix(NamedTuple):
@@ -42,13 +59,17 @@ class Prefix(NamedTuple):
 
     Attributes:
       embeddings: of its frames in order, zeros behind them.
+      signs: what an oracle saw of each frame, leaves [worlds, frames, ...]; nothing where nothing is learnt.
       count: how many there are.
       value: the score of what was shown; without meaning while `count` is 0.
+      over: the episode has ended, and all this is forgotten when the next one is looked at.
     """
 
     embeddings: Float[Array, "worlds frames d"]
+    signs: Any
     count: Int[Array, "worlds"]
     value: Float[Array, "worlds"]
+    over: Bool[Array, "worlds"]
 
     @property
     def mask(self) -> Bool[Array, "worlds frames"]:
@@ -59,11 +80,16 @@ class Prefix(NamedTuple):
         kept = jnp.where(over[:, None, None], 0.0, self.embeddings)
         return self._replace(embeddings=kept, count=jnp.where(over, 0, self.count))
 
-    def put(self, embedding: Float[Array, "worlds d"]) -> "Prefix":
-        """With one more frame each."""
+    def put(self, frame: Any, value: Float[Array, "worlds"]) -> "Prefix":
+        """With one more frame each, its embedding and signs, and the score with it."""
         rows = jnp.arange(len(self.count))
-        embeddings = self.embeddings.at[rows, self.count].set(embedding, mode="drop")
-        return self._replace(embeddings=embeddings, count=self.count + 1)
+        embeddings, signs = jax.tree.map(
+            lambda kept, new: kept.at[rows, self.count].set(new, mode="drop"),
+            (self.embeddings, self.signs),
+            frame,
+        )
+        value = value.astype(self.value.dtype)
+        return self._replace(embeddings=embeddings, signs=signs, count=self.count + 1, value=value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +101,7 @@ class Reader:
       width: numbers that the tower says about a frame.
       block: frames drawn, and worlds read, at a time.
       discount: of the time from one frame to the next, to score differences; None: prefixes themselves.
+      learning: how the interface learns along; None: it does not.
     """
 
     env: Env
@@ -82,39 +109,57 @@ class Reader:
     width: int
     block: int
     discount: float | None
+    learning: Learning | None = None
 
     def begin(self, worlds: int) -> Prefix:
+        signs = ()
+        if self.learning is not None:
+            pose = self.env.pose_at(self.env.mj_model.qpos0)
+            signs = jax.tree.map(
+                lambda x: jnp.zeros((worlds, self.frames, *x.shape), x.dtype),
+                jax.eval_shape(self._signs, pose),
+            )
         return Prefix(
-            jnp.zeros((worlds, self.frames, self.width)), jnp.zeros(worlds, jnp.int32), jnp.zeros(worlds)
+            embeddings=jnp.zeros((worlds, self.frames, self.width)),
+            signs=signs,
+            count=jnp.zeros(worlds, jnp.int32),
+            value=jnp.zeros(worlds),
+            over=jnp.zeros(worlds, bool),
         )
 
     def read(
-        self, reward: LikelihoodReward, state: Any, memory: Prefix, looks: Looks
+        self, weights: LoopWeights, state: Any, memory: Prefix, looks: Looks
     ) -> tuple[Float[Array, "time worlds"], Prefix]:
-        """See `TrajectoryScore.read`; the reward is the run's weights, its interface the one to read with."""
-        del state
-        embeddings = self.embed(reward, looks.poses)
-        rows = (memory, embeddings.swapaxes(0, 1), looks.first.T)
+        """See `TrajectoryScore.read`."""
+        reward = weights.reward if self.learning is None else state.put_into(weights.reward)
+        memory = memory.but(memory.over)
+        first = looks.first.at[0].set(looks.first[0] | (memory.count == 0))
+        rows = (memory, jax.tree.map(lambda x: x.swapaxes(0, 1), self.look(reward, looks.poses)), first.T)
 
-        def on_rows(rows: tuple[Prefix, Array, Array]) -> tuple[Array, Prefix]:
+        def on_rows(rows: tuple[Prefix, Any, Array]) -> tuple[Array, Prefix]:
             return read_on(reward.weights, reward.interface, *rows)
 
         values, after = rows_in_blocks(on_rows, rows, self.block)
-        after = after.but(looks.ended)
+        after = after._replace(over=looks.ended)
         if self.discount is None:
             return values.T, after
-        return self._differences(reward, memory, values, looks.first).T, after
+        return self._differences(reward, memory, values, first).T, after
 
-    def embed(self, reward: LikelihoodReward, poses: Pose) -> Float[Array, "time worlds d"]:
-        """Draws each pose once, at the tower's own size."""
+    def look(self, reward: LikelihoodReward, poses: Pose) -> tuple[Float[Array, "time worlds d"], Any]:
+        """Draws each pose once, at the tower's own size, and asks the oracle where there is one."""
         size = reward.images.size
 
-        def look(block: Pose) -> Array:
+        def on_block(block: Pose) -> tuple[Array, Any]:
             with jax.default_matmul_precision("highest"):
                 frames = jax.vmap(lambda pose: self.env.frame(pose, size, size))(block)
-            return run(encode_frames, reward.vision, frames, reward.images)
+                signs = () if self.learning is None else jax.vmap(self._signs)(block)
+            return run(encode_frames, reward.vision, frames, reward.images), signs
 
-        return in_blocks(look, poses, self.block)
+        return in_blocks(on_block, poses, self.block)
+
+    def _signs(self, pose: Pose) -> Signs:
+        assert isinstance(self.env, Humanoid)
+        return signs_of(self.env.measures(pose), pose.qpos)
 
     def _differences(
         self, reward: LikelihoodReward, memory: Prefix, values: Array, first: Array
@@ -127,15 +172,31 @@ class Reader:
         before = jnp.where(first.T, start, before)
         return differences(values[..., None], before, self.discount)[..., 0]
 
+    def update(
+        self, weights: LoopWeights, state: Learnt, memory: Prefix, keys: Array
+    ) -> tuple[Learnt, dict[str, Array]]:
+        """See `train.rewards.Update`."""
+        assert self.learning is not None and weights.words is not None
+        shards = len(keys)
+        seen = Seen(memory.embeddings, memory.mask, memory.signs)
+        seen = jax.tree.map(lambda x: x.reshape(shards, -1, *x.shape[1:]), seen)
+        state, loss = self.learning.update(weights.words, state, seen, keys)
+        return state, {"interface_loss": loss}
+
 
 def read_on(
     weights: LikelihoodWeights,
     interface: Interface,
     memory: Prefix,
-    embeddings: Float[Array, "b n d"],
+    frames: tuple[Float[Array, "b n d"], Any],
     first: Bool[Array, "b n"],
 ) -> tuple[Float[Array, "b n"], Prefix]:
-    """Scores after each of n more frames, with all of its episode before it; and what to carry. Pure."""
+    """Scores after each of n more frames, with all of its episode before it; and what to carry. Pure.
+
+    Args:
+      frames: their embeddings, and signs where there are any, leaves [b, n, ...].
+      first: of its episode.
+    """
     lm, before, tails = weights
     b, n = first.shape
     p, t = len(before), memory.embeddings.shape[1]
@@ -145,20 +206,20 @@ def read_on(
     _, words = lm.remember(jnp.concatenate([prompt, seen.astype(prompt.dtype)], axis=1), real, p + t + n)
     rows = tails[None] if tails.asks else tails[None, None]
 
-    def on_frame(carry: tuple[Prefix, Context, Context], frame: tuple[Array, Array]) -> tuple[Any, Array]:
+    def on_frame(carry: tuple[Prefix, Context, Context], new: tuple[Any, Array]) -> tuple[Any, Array]:
         shown, eyes, words = carry
-        embedding, first = frame
+        frame, first = new
         eyes, words = _forget(eyes, first, 0), _forget(words, first, p)
-        seen, eyes = interface.extend(eyes, embedding[:, None])
+        seen, eyes = interface.extend(eyes, frame[0][:, None])
         hidden, words = lm.extend(words, seen.astype(prompt.dtype))
         last = jnp.broadcast_to(hidden, (b, rows.tokens.shape[1], hidden.shape[-1]))
         found = sum_scored(log_probs_behind(lm, words, last, rows), rows)
         value = found[:, 0] - found[:, 1] if tails.asks else found[:, 0]
-        shown = shown.but(first).put(embedding)._replace(value=value.astype(shown.value.dtype))
+        shown = shown.but(first).put(frame, value)
         return (shown, eyes, words), shown.value
 
-    frames = (embeddings.swapaxes(0, 1), first.T)
-    (memory, _, _), values = jax.lax.scan(on_frame, (memory, eyes, words), frames)
+    in_time = jax.tree.map(lambda x: x.swapaxes(0, 1), (frames, first))
+    (memory, _, _), values = jax.lax.scan(on_frame, (memory, eyes, words), in_time)
     return values.T, memory
 
 
@@ -178,26 +239,44 @@ def make(config: PolicyConfig, env: Env) -> LoopReward:
     """
     frames = frames_of_episode(config, env)
     (goal,) = config.goals or (env.goal,)
+    lm = jaxrm.load_decoder(config.lm)
     reward = LikelihoodReward.create(
         jaxrm.load_clip(config.model),
-        jaxrm.load_decoder(config.lm),
+        lm,
         jaxrm.load_interface(config.interface),
         instruction=goal,
         form=config.likelihood_form,
     )
     check_frames_fit(reward, frames)
+    words, learning = _words_and_learning(config, env, lm, goal)
     reader = Reader(
         env,
         frames,
         reward.interface.config.inputs,
         max(1, config.reward_batch // config.seeds),  # seeds are a batch axis of every block
         config.gamma**config.reward_every if config.likelihood_difference else None,
+        learning,
     )
     between = "zero" if config.likelihood_difference else None
     trajectory = TrajectoryScore(reader.begin, reader.read, config.reward_every, between)
     models = f"{config.model}, {config.interface}, {config.lm}"
     name = f"likelihood ({config.likelihood_form}; {models}; {frames} frames an episode)"
-    return LoopReward(name, reward, (), trajectory, (goal,))
+    weights = LoopWeights(reward, words)
+    if learning is None:
+        return LoopReward(name, weights, (), trajectory, (goal,))
+    update = Update(reader.update, learning.every, ("interface_loss",))
+    return LoopReward(name, weights, learning.begin(reward.interface), trajectory, (goal,), update)
+
+
+def _words_and_learning(
+    config: PolicyConfig, env: Env, lm: DecoderCheckpoint, goal: str
+) -> tuple[Words | None, Learning | None]:
+    """What the interface learns from, if it does."""
+    if not config.update_interface_every:
+        return None, None
+    protocol = "success" if config.likelihood_form == "ask" else "contrastive"
+    learning = Learning(number_of(goal, env), config.update_interface_every, config.interface_learning_rate)
+    return Words.of(lm, protocol, WORDINGS), learning
 
 
 def frames_of_episode(config: PolicyConfig, env: Env) -> int:

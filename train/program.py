@@ -40,6 +40,7 @@ from train.sums import AXIS, total, weighted_mean
 
 FIGURES = ("reward", "truth", "success", "false_positives", "masked", "nan_resets")
 FIGURES_PER_CALL = 256  # rows of figures that one host call can bring back
+REWARD_STREAM = 0x72657764  # of keys that the reward learns with; see `evaluation.episode_keys`
 _OF_SHARDS = ("memory", "worlds", "last_score", "reward_memory", "keys")
 
 
@@ -77,7 +78,7 @@ def make_program(
     """
     mesh = make_mesh() if mesh is None else mesh
     config.check_shapes(mesh.shape[AXIS])
-    names = (*FIGURES, *learner.figures)
+    names = (*FIGURES, *learner.figures, *reward.figures)
     specs = _specs(config.seeds)
     shardings = jax.tree.map(
         lambda spec: NamedSharding(mesh, spec), specs, is_leaf=lambda x: isinstance(x, P)
@@ -173,9 +174,13 @@ def _iteration(
         )
         state = state._replace(reward_stats=reward_stats)
     params, opt_state, memory, figures = learner.learn(state, Experience(steps, scores, valid), keys[:, 2])
+    reward_keys = jax.vmap(lambda key: jax.random.fold_in(key, REWARD_STREAM))(keys[:, 3])
+    reward_state, learnt = reward.learn(
+        weights, state.reward_state, reward_memory, reward_keys, state.iteration
+    )
     holds = _success_now(env, steps)
     seen, false_positives = success.update(state.success, scores[-1], holds, valid[-1], AXIS)
-    figures |= {
+    figures |= learnt | {
         "reward": weighted_mean(scores, weight, AXIS),
         "truth": weighted_mean(steps.truth, weight, AXIS),
         "success": total(holds, AXIS) / total(jnp.ones_like(holds), AXIS),
@@ -190,6 +195,7 @@ def _iteration(
         opt_state=opt_state,
         memory=memory,
         obs_stats=running_statistics.update(state.obs_stats, steps.obs, weights=weight, pmap_axis_name=AXIS),
+        reward_state=reward_state,
         success=seen,
         worlds=jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), worlds),
         last_score=last_score.reshape(shape),

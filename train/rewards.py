@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, UInt32
 
 import jaxrm
 from envs.types import Env
@@ -46,6 +46,21 @@ class TrajectoryScore(NamedTuple):
     between: str | None = None
 
 
+class Update(NamedTuple):
+    """How a reward learns inside the loop; pure.
+
+    Attributes:
+      update: `update(weights, state, memory, keys [shards, 2]) -> (state, figures)`: of this device's worlds,
+        as a sum over devices; `memory` is what `TrajectoryScore.read` gave last. Keys are consumed.
+      every: iterations from one update to the next.
+      figures: names of what it reports.
+    """
+
+    update: Callable[[Any, Any, Any, Array], tuple[Any, dict[str, Array]]]
+    every: int
+    figures: tuple[str, ...]
+
+
 class LoopReward(NamedTuple):
     """A reward as the loop takes it.
 
@@ -56,6 +71,7 @@ class LoopReward(NamedTuple):
       score: of a frame, `score(weights, state, poses [time, envs]) -> [time, envs]`, pure; or of an
         episode so far; None means the environment's own ground-truth reward, which the unroll has stored.
       goals: the sentences; none for the ground truth.
+      updates: how it learns; None: it does not.
     """
 
     name: str
@@ -63,6 +79,12 @@ class LoopReward(NamedTuple):
     state: Any
     score: Score | TrajectoryScore | None
     goals: tuple[str, ...]
+    updates: Update | None = None
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Names of what learning reports."""
+        return () if self.updates is None else self.updates.figures
 
     @property
     def stride(self) -> int:
@@ -81,6 +103,20 @@ class LoopReward(NamedTuple):
             return self.score.read(weights, state, memory, looks)
         assert self.score is not None, "the ground truth is stored"
         return self.score(weights, state, looks.poses), memory
+
+    def learn(
+        self, weights: Any, state: Any, memory: Any, keys: UInt32[Array, "shards 2"], iteration: Array
+    ) -> tuple[Any, dict[str, Array]]:
+        """What it has learnt after an iteration, and figures: NaN where it was not the time to learn."""
+        if self.updates is None:
+            return state, {}
+        update, every, names = self.updates
+
+        def rest(state: Any) -> tuple[Any, dict[str, Array]]:
+            return state, dict.fromkeys(names, jnp.full((), jnp.nan))
+
+        now = (iteration + 1) % every == 0
+        return jax.lax.cond(now, lambda state: update(weights, state, memory, keys), rest, state)
 
     def between(self, chosen: str) -> str:
         """What steps between two judged ones get, as `spread_scores` takes it; `chosen` was asked for."""

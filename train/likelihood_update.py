@@ -1,0 +1,192 @@
+"""The interface learns along: from the policy's own episodes, in the program that steps, draws and rewards.
+
+A policy finds what pleases the reward and does not do what was said. An oracle sees which instructions an
+episode so far carries out. Every `update_interface_every` iterations episodes are paired with one of those,
+drawn at random, and set against what they are not: the goal where it was not reached, changed instructions,
+and the episode spoiled in time. An episode that carries out nothing teaches nothing. The loss is contrastive,
+or where the reward asks that of the right answers (see `jaxrm.rewards.protocols`).
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+from envs.humanoid.env import Humanoid
+from envs.humanoid.instructions import INSTRUCTIONS
+from envs.humanoid.motion_captions import wordings
+from envs.humanoid.motion_truth import Signs, truth
+from envs.types import Env
+from jaxrm.models.interface import Interface
+from jaxrm.rewards.likelihood import Trajectories, tail_scores
+from jaxrm.rewards.likelihood_reward import LikelihoodReward
+from train.interface_losses import Words
+from train.sums import AXIS, total
+from train.trajectories import Batch, Dataset, change_instructions, spoil
+
+TEMPERATURE = 0.1
+EPISODES = 8  # of each virtual shard, an update
+WORDINGS = 4  # of each instruction
+GOAL_FIRST = 3.0  # nats by which the goal is likelier to be drawn than another instruction carried out
+
+
+class Learnt(NamedTuple):
+    """What the reward learns."""
+
+    interface: Interface
+    adam: Any
+
+    def put_into(self, reward: LikelihoodReward) -> LikelihoodReward:
+        """The reward as it is now."""
+        return dataclasses.replace(reward, interface=self.interface)
+
+
+class Seen(NamedTuple):
+    """Episodes so far, [n, ...]: what the tower and the oracle saw of each frame, and which are there."""
+
+    embeddings: Float[Array, "n t d"]
+    mask: Bool[Array, "n t"]
+    signs: Signs
+
+
+class Wrong(NamedTuple):
+    """A batch with one instruction each that is carried out, and what makes each pair wrong.
+
+    Attributes:
+      data: `which` of its batch is the instruction.
+      said: the rows of the tails that say it, [b].
+      others: rows that say something else, [b, r]; `spoiled`: the trajectories [b, q, t] in other orders.
+      is_wrong: of the others and then the spoiled, which truly are, [b, r + q].
+      weight: 0 for an episode that carries out nothing.
+    """
+
+    data: Dataset
+    said: Int[Array, "b"]
+    others: Int[Array, "b r"]
+    spoiled: Trajectories
+    is_wrong: Bool[Array, "b r+q"]
+    weight: Float[Array, "b"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Learning:
+    """How the interface learns; methods are pure.
+
+    Attributes:
+      goal: the number of the reward's instruction.
+      every: iterations from one update to the next.
+    """
+
+    goal: int
+    every: int
+    learning_rate: float
+
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(self.learning_rate))
+
+    def begin(self, interface: Interface) -> Learnt:
+        interface = jax.tree.map(jnp.copy, interface)
+        return Learnt(interface, self.optimizer.init(interface))  # pyright: ignore[reportArgumentType]
+
+    def update(self, words: Words, state: Learnt, seen: Seen, keys: Array) -> tuple[Learnt, Float[Array, ""]]:
+        """One step on some of this device's worlds, the same number of each shard.
+
+        Args:
+          seen: leaves [shards, worlds, ...].
+          keys: uint32 [shards, 2], consumed.
+
+        Returns:
+          What was learnt, and the loss, NaN where no episode taught anything.
+        """
+        drawn = jax.vmap(lambda key, seen: draw(key, seen, words, self.goal))(keys, seen)
+        count = total(drawn.weight, AXIS)
+
+        def share(interface: Interface) -> Array:
+            losses = jax.vmap(lambda one: pair_losses(interface, words, one))(drawn)
+            return jnp.sum(losses * drawn.weight) / jnp.maximum(count, 1.0)
+
+        loss, slope = jax.value_and_grad(share)(state.interface)
+        slope = jax.lax.psum(slope, AXIS)
+        updates, adam = self.optimizer.update(slope, state.adam, state.interface)  # pyright: ignore
+        after = Learnt(optax.apply_updates(state.interface, updates), adam)  # pyright: ignore
+        taught = count > 0  # without, Adam's momentum would go on alone
+        after = jax.tree.map(lambda new, old: jnp.where(taught, new, old), after, state)
+        return after, jnp.where(taught, total(loss, AXIS), jnp.nan)
+
+
+def draw(key: Array, seen: Seen, words: Words, goal: int) -> Wrong:
+    """Some episodes of one shard, each with an instruction that it carries out."""
+    keys = jax.random.split(key, 7)
+    count = min(EPISODES, len(seen.mask))
+    picks = jax.random.permutation(keys[0], len(seen.mask))[:count]
+    seen = jax.tree.map(lambda x: x[picks], seen)
+    done = jax.vmap(truth)(seen.signs, seen.mask)
+    chance = jax.random.gumbel(keys[1], done.shape).at[:, goal].add(GOAL_FIRST)
+    which = jnp.argmax(jnp.where(done, chance, -jnp.inf), axis=1).astype(jnp.int32)
+    nothing = jnp.zeros((*seen.mask.shape, 0))
+    batch = Batch(nothing, seen.mask, which, done, seen.signs, jnp.zeros(count, bool))
+    data = Dataset(batch, seen.embeddings)
+    worse = spoil(keys[2], data)
+    changed, is_changed = change_instructions(keys[3], batch)
+    numbers = jnp.concatenate([jnp.full((count, 1), goal), changed], axis=1)
+    is_wrong = jnp.concatenate([~done[:, goal, None], is_changed, worse.wrong], axis=1)
+    return Wrong(
+        data,
+        words.rows(keys[4], which),
+        words.rows(keys[5], numbers),
+        worse.trajectories,
+        is_wrong,
+        done.any(axis=1).astype(seen.embeddings.dtype),
+    )
+
+
+def pair_losses(interface: Interface, words: Words, drawn: Wrong) -> Float[Array, "b"]:
+    """Of each episode: that its own pair scores above all that are wrong; or that every answer is right."""
+    own, rest = pair_scores(interface, words, drawn)
+    wrong = drawn.is_wrong
+    if words.tails.asks:
+        false = jnp.sum(jnp.where(wrong, rest, 0.0), axis=1) / jnp.maximum(wrong.sum(axis=1), 1)
+        return -(own + false) / 2
+    logits = jnp.concatenate([own[:, None], jnp.where(wrong, rest, -jnp.inf)], axis=1)
+    return -jax.nn.log_softmax(logits / TEMPERATURE, axis=1)[:, 0]
+
+
+def pair_scores(
+    interface: Interface, words: Words, drawn: Wrong
+) -> tuple[Float[Array, "b"], Float[Array, "b r+q"]]:
+    """Log-likelihoods of each episode's own instruction, and of the wrong pairs: of the others with it, of it
+    with the spoiled. Where the tails ask, of the right answer."""
+    lm, before = words.reading
+    (b, r), q = drawn.others.shape, drawn.spoiled.mask.shape[1]
+    rows = jnp.concatenate([drawn.said[:, None], drawn.others], axis=1)
+    right = jnp.concatenate([jnp.ones((b, 1), bool), ~drawn.is_wrong[:, :r]], axis=1)
+    again, still = jnp.repeat(drawn.said, q)[:, None], ~drawn.is_wrong[:, r:].reshape(-1, 1)
+    flat = jax.tree.map(lambda x: x.reshape(b * q, *x.shape[2:]), drawn.spoiled)
+    scores = []
+    for batch, picks, done in ((drawn.data.trajectories, rows, right), (flat, again, still)):
+        tails = words.tails[picks]
+        tails = tails.answered(done) if tails.asks else tails
+        scores.append(tail_scores(lm, interface, before, batch, tails))
+    told, spoiled = scores
+    return told[:, 0], jnp.concatenate([told[:, 1:], spoiled.reshape(b, q)], axis=1)
+
+
+def number_of(goal: str, env: Env) -> int:
+    """The number of the instruction that a sentence says.
+
+    Raises:
+      ValueError: there is no oracle for this body, or for this sentence.
+    """
+    if not isinstance(env, Humanoid):
+        raise ValueError(f"update_interface_every needs an oracle of what was done; {env.name!r} has none")
+    found = [number for number, one in enumerate(INSTRUCTIONS) if goal in wordings(one)]
+    if not found:
+        raise ValueError(
+            f"update_interface_every needs an instruction that the oracle can judge, not {goal!r}:"
+            f" say for example {wordings(INSTRUCTIONS[0])[0]!r}"
+        )
+    return found[0]

@@ -13,13 +13,16 @@ from jaxtyping import Array, Bool, Float, Int
 
 from envs.humanoid.criteria import degree
 from envs.humanoid.env import Humanoid, Physics
-from envs.humanoid.instructions import Instruction
+from envs.humanoid.instructions import Instruction, Stance, courses
 from envs.humanoid.measure import Measures
 from envs.humanoid.motion_captions import wordings
 from envs.humanoid.motion_truth import CONDITIONS, EARLY, TURN, Signs, ends, signs_of
+from envs.humanoid.postures import Sampler
 from envs.types import State
 from jaxrm.render import Camera
 from jaxrm.types import Pose
+
+START = Stance("standing", "down")
 
 
 class Past(NamedTuple):
@@ -103,7 +106,11 @@ class OrderedHumanoid(Humanoid):
     """Success of an episode: its states, with the last one, carry out the instruction (`motion_truth`).
 
     The ground-truth reward is from 0 to 1: an equal part for each action that is done, and of the part of the
-    action that is on, how near the body is to where it ends.
+    action that is on, how near the body is to where it ends. Episodes start standing, with hanging arms, as
+    trajectories do from which interfaces learn.
+
+    Raises:
+      ValueError: nobody can do the instruction from there.
     """
 
     def __init__(
@@ -116,12 +123,15 @@ class OrderedHumanoid(Humanoid):
         episode_length: int,
         skin: str = "robot",
     ):
+        if START not in [course[0] for course in courses(instruction)]:
+            raise ValueError(f"{wordings(instruction)[0]!r} cannot be done by a body that stands")
         # training of interfaces always has the plainest wording
         goal = wordings(instruction)[0]
         self.watch = Watch(instruction, episode_length)
         self._goals = [CONDITIONS[ends(action)[1]] for action in instruction]
         super().__init__(name, goal, baseline, camera, self._goals[-1], control, episode_length, skin)
         self.observation_size += 1
+        self._start = self._start.at[7:].add(Sampler(self).arm_joints("hanging"))
 
     def reset(self, key: Array) -> State:
         state = super().reset(key)

@@ -8,6 +8,7 @@ of the optimiser.
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -61,7 +62,7 @@ class TrainingConfig:
     """A file for the embedded trajectories: written where it is not there, else read."""
     align: int = 0
     """Steps of a start in which frames come to stand for the oracle's words; see `train.interface_align`."""
-    epochs: int = 6
+    epochs: int = 4
     seed: int = 0
     batch: int = 16
     """Trajectories a step."""
@@ -146,17 +147,20 @@ def main(config: TrainingConfig) -> None:
     if config.align:
         interface, misfits = align(interface, lm, kept, key_align, config.align)
         console.print(f"words for single frames: misfit {misfits[0]:.3f}, now {misfits[-1]:.3f}")
-    state = start(config, interface, len(kept.embeddings))
-    check_fit(lm.model, state.interface, len(said.reading.before), kept.embeddings.shape[1], _longest(said))
+    begin = start(config, interface, len(kept.embeddings))
+    check_fit(lm.model, interface, len(said.reading.before), kept.embeddings.shape[1], _longest(said))
     console.print(
         f"{len(kept.embeddings):,} of {len(data['train'].embeddings):,} trajectories did what they should; "
         f"{time.time() - begun:.0f} s"
     )
-    state, losses = run(config, state, said, kept, key_train, console)
     config.folder.mkdir(parents=True, exist_ok=True)
-    jaxrm.save_interface(state.interface, config.folder)
-    interface_report.write_training(config, losses, time.time() - begun)
-    report(config, lm, state.interface, data, key_judge, console)
+    for state, losses in epochs(config, begin, said, kept, key_train):
+        interface = state.interface
+        jaxrm.save_interface(interface, config.folder)
+        interface_report.write_training(config, losses, time.time() - begun)
+        line = f"epoch {len(losses):>3}  loss {losses[-1]:.4f}  {time.time() - begun:5.0f} s"
+        console.print(line, highlight=False)
+    report(config, lm, interface, data, key_judge, console)
 
 
 def report(
@@ -215,17 +219,15 @@ def start(config: TrainingConfig, interface: Interface, count: int) -> TrainingS
     return TrainingState(interface, optimiser(config, count).init(weights))
 
 
-def run(
-    config: TrainingConfig, state: TrainingState, said: Words, data: Dataset, key: Array, console: Console
-) -> tuple[TrainingState, Float[np.ndarray, "steps"]]:
-    """All epochs; the losses of all steps."""
-    compiled, losses, begun = jax.jit(partial(epoch, config)), [], time.time()
+def epochs(
+    config: TrainingConfig, state: TrainingState, said: Words, data: Dataset, key: Array
+) -> Iterator[tuple[TrainingState, list[float]]]:
+    """After each epoch the state, and the mean losses of all epochs until then."""
+    compiled, losses = jax.jit(partial(epoch, config)), []
     for number in range(config.epochs):
         state, found = compiled(state, said, data, jax.random.fold_in(key, number))
-        losses.append(np.asarray(found))
-        line = f"epoch {number + 1:>3}  loss {losses[-1].mean():.4f}  {time.time() - begun:5.0f} s"
-        console.print(line, highlight=False)
-    return state, np.concatenate(losses)
+        losses.append(float(found.mean()))
+        yield state, losses
 
 
 def epoch(

@@ -40,7 +40,7 @@ _HEADINGS = {
 }
 
 
-def write_training(config: "TrainingConfig", losses: Float[np.ndarray, "steps"], seconds: float) -> None:
+def write_training(config: "TrainingConfig", losses: list[float], seconds: float) -> None:
     """How it was made: the command, every option and the mean loss of each epoch."""
     default = type(config)()
     given = {
@@ -53,8 +53,7 @@ def write_training(config: "TrainingConfig", losses: Float[np.ndarray, "steps"],
         "command": f"python -m train interface {options}".strip(),
         "protocol": config.protocol,
         "options": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(config).items()},
-        "losses": [float(part.mean()) for part in np.array_split(losses, config.epochs)],
-        "steps": len(losses),
+        "losses": losses,
         "minutes": round(seconds / 60, 1),
         "device": f"{jax.default_backend()}, {jax.device_count()} device(s), {os.cpu_count()} host cores",
     }
@@ -181,7 +180,7 @@ says about the frames of a trajectory into vectors that the frozen decoder `{lm}
 decoder and no others.
 
 - **Command**: `{command}`
-- **Protocol**: {protocol}; {steps:,} steps of {batch} trajectories, {minutes:.0f} minutes on {device}, the
+- **Protocol**: {protocol}; {epochs} epochs in batches of {batch}, {minutes:.0f} minutes on {device}, the
   making of {trajectories:,} trajectories included where they were not read from a file.
 - **Data**: humanoid motions whose meaning is in their order, half of them under physics, drawn and embedded
   by this project; instructions in {wordings} wordings each. An oracle on states says what was carried out;
@@ -230,7 +229,7 @@ def write_card(folder: Path) -> None:
         losses=", ".join(f"{loss:.3f}" for loss in made["losses"]),
         suite=shown(folder),
         over_time=OVER_TIME,
-        **{name: options[name] for name in ("model", "lm", "batch", "trajectories", "wordings")},
-        **{name: made[name] for name in ("command", "protocol", "steps", "minutes", "device")},
+        **{name: options[name] for name in ("model", "lm", "batch", "epochs", "trajectories", "wordings")},
+        **{name: made[name] for name in ("command", "protocol", "minutes", "device")},
     )
     write_text(folder / CARD, text)

@@ -24,18 +24,20 @@ _CARD = """\
 
 A decoder of {millions:.2f}M parameters in Llama's format, with a tokeniser of its own ({vocabulary} tokens).
 It knows this project's instruction language ("kneels down, then raises its left arm") and nothing else. It
-was trained from random weights; no text of others was read. It loads in `jaxrm.load_decoder({name!r})` and in
-torch's `LlamaForCausalLM`. The likelihood reward (FoMo, arXiv 2312.03881, in our reconstruction) keeps it
-frozen and trains an interface in front of it: `checkpoints/fomo-interface`.
+was trained from random weights; no text of others was read. `jaxrm.load_decoder({name!r})` loads it; its
+format is that of torch's `LlamaForCausalLM`. The likelihood reward (FoMo, arXiv 2312.03881, in our
+reconstruction) keeps it frozen and trains an interface in front of it: `checkpoints/fomo-interface`.
 
 - **Command**: `{command}`
 - **Data**: {films:,} trajectories, each told once, in words: a frame is the sum of the embeddings of the
-  words for what an oracle sees in it ({postures})
-  and for where the body faces ({compass}), between two postures a little of both, with noise; at half to one
+  words for what an oracle sees in it ({postures}) and for where
+  the body faces ({compass}), between two postures a little of both, with noise; at half to one
   and a half times the number of frames; half of them reversed, frozen, shuffled, cut short or hurried, and
-  judged again. Behind them stand the two prompts of the reward: `{describe}` with what was carried out, and
-  `{ask}` with the oracle's answer. One film in eight is not shown, so that it knows the language by itself.
-  One wording in eight and one pair of actions in six were kept from it.
+  judged again. One film in eight is not shown, so that it knows the language by itself. One wording in eight
+  and one pair of actions in six were kept from it.
+- **Prompts**, those of the reward, with what was carried out or with the oracle's answer:
+  `{describe}`;
+  `{ask}`.
 - **Time**: {minutes:.0f} minutes on {device}.
 
 **Why films in words.** A pretrained decoder has read many stories in order, and what an interface adds are

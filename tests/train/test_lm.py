@@ -57,7 +57,7 @@ def shipped():
 
 
 def test_films_say_what_the_oracle_sees():
-    film = jax.jit(partial(lm_films.tell, spoil=False))(jax.random.key(0), pool())
+    film = plain_film()
     weights, postures = np.asarray(film.weights), len(CONDITIONS)
     assert weights.shape[-1] == len(WORDS) and weights.min() >= 0 and weights.max() <= 1 + 1e-6
     np.testing.assert_allclose(weights[..., postures:].sum(-1), 1, atol=1e-5)  # between two directions
@@ -89,20 +89,32 @@ def test_frames_are_sums_of_the_embeddings_of_their_words(processor, model, said
     np.testing.assert_allclose(got[0], want, rtol=1e-5, atol=1e-7)
 
 
-def test_tails_are_scored_as_if_all_was_read_at_once(processor, model, said):
-    film = lm_films.tell(jax.random.key(0), pool(), spoil=False)
+@jax.jit
+def read_film(model, said, film, rows):
+    """Log-likelihoods of the tails of some rows behind each film, and the vectors that were read."""
     vectors = lm_films.frame_vectors(model, said.films, film.weights)
-    tails = said.describe[jnp.array([[0, 5]])]
-    got = lm_read.tail_log_probs(
-        model,
-        lm_read.read_frames(model, said.before, vectors, film.mask),
-        jax.tree.map(lambda x: jnp.repeat(x, 4, axis=0), tails),
-    )
-    row, place = 2, 1
-    real, words = np.asarray(film.mask[row]), np.asarray(tails.mask[0, place])
-    ids = np.asarray(tails.tokens[0, place])[words]
-    whole = jnp.concatenate([model.embed(said.before), vectors[row][real], model.embed(jnp.asarray(ids))])
-    logits = jax.nn.log_softmax(model.logits(embeds=whole[None])[0])
+    read = lm_read.read_frames(model, said.before, vectors, film.mask)
+    return lm_read.tail_log_probs(model, read, said.describe[rows]), vectors
+
+
+def plain_film():
+    return jax.jit(partial(lm_films.tell, spoil=False))(jax.random.key(0), pool())
+
+
+def test_tails_are_scored_as_if_all_was_read_at_once(processor, model, said):
+    film, row, place = plain_film(), 2, 1
+    rows = jnp.array([[0, 5]] * 4)
+    got, vectors = read_film(model, said, film, rows)
+    tails = said.describe[rows[row, place]]
+    ids = np.asarray(tails.tokens)[np.asarray(tails.mask)]
+    real = np.asarray(film.mask[row])
+
+    @jax.jit
+    def at_once(model, frames):
+        whole = jnp.concatenate([model.embed(said.before), frames, model.embed(jnp.asarray(ids))])
+        return jax.nn.log_softmax(model.logits(embeds=whole[None])[0])
+
+    logits = at_once(model, vectors[row][real])
     start = len(said.before) + real.sum()
     want = [logits[start + i - 1, ids[i]] for i in range(tails.first, len(ids))]
     np.testing.assert_allclose(got[row, place][: len(want)], want, rtol=1e-4, atol=1e-5)
@@ -119,7 +131,7 @@ def test_questions_are_half_true_and_never_held_out(said):
 
 
 def test_both_losses_fall(model, said):
-    film = lm_films.tell(jax.random.key(0), pool(), spoil=False)
+    film = plain_film()
     film = film._replace(mask=film.mask[:, :FRAMES], weights=film.weights[:, :FRAMES])
     optimiser = optax.adam(1e-2)
 
@@ -184,15 +196,8 @@ def test_the_shipped_decoder_knows_what_can_be_said(shipped):
 
 def test_the_shipped_decoder_reads_films(shipped):
     said = lm_read.corpus(shipped.processor, 1)
-    film = lm_films.tell(jax.random.key(0), pool(), spoil=False)
-    vectors = lm_films.frame_vectors(shipped.model, said.films, film.weights)
     right, left = NUMBERS[(Action("raise", "right", "arm"),)], NUMBERS[(RAISE,)]
     rows = jnp.array([[NUMBERS[(KNEEL,)], left, right, NUMBERS[(Action("get up"),)]]] * 4)
-    read = lm_read.read_frames(shipped.model, said.before, vectors, film.mask)
-    found = np.asarray(
-        (
-            lm_read.tail_log_probs(shipped.model, read, said.describe[rows])
-            * said.describe[rows].scored[..., said.describe.first :]
-        ).sum(-1)
-    )
-    assert found.argmax(axis=1).tolist() == [0, 0, 1, 1]
+    scored = said.describe.scored[rows][..., said.describe.first :]
+    found = (read_film(shipped.model, said, plain_film(), rows)[0] * scored).sum(-1)
+    assert np.asarray(found).argmax(axis=1).tolist() == [0, 0, 1, 1]

@@ -1,0 +1,239 @@
+"""The interface's training on films made by hand: every protocol learns, and what is right is no negative."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rich.console import Console
+
+import jaxrm
+from envs.humanoid.instructions import ACTIONS, INSTRUCTIONS
+from envs.humanoid.motion_truth import CONDITIONS, Signs, truth
+from jaxrm.models.interface import Interface, InterfaceConfig
+from jaxrm.rewards import protocols
+from jaxrm.weights.table import leaves_by_path
+from train import interface as program
+from train import interface_data, interface_report, interface_suite
+from train.interface_align import align
+from train.interface_losses import Negatives, Words, draw_pairs, loss_of_scores, score_pairs, value_and_slope
+from train.trajectories import SPOILED, Batch, Dataset
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+FRAMES, WIDTH = 6, 12
+# what begins and ends a few single actions
+ENDS = {
+    "kneel": ("standing", "kneeling"),
+    "get up": ("kneeling", "standing"),
+    "sit": ("standing", "sitting"),
+    "stand up": ("sitting", "standing"),
+    "bow": ("standing", "bending"),
+    "straighten": ("bending", "standing"),
+}
+CONFIG = program.TrainingConfig(
+    batch=6, others=2, spoiled=2, changed=1, wordings=1, learning_rate=1e-2, epochs=12, width=16, heads=2
+)
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return jaxrm.load_decoder("instruct-lm")
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Films of single actions; frames look like what the oracle sees of them, in random directions."""
+    names, count = list(CONDITIONS), len(ENDS) * 2
+    holds = np.zeros((count, FRAMES, len(names)), bool)
+    holds[:, :, names.index("down")] = True
+    which = []
+    for row in range(count):
+        verb, (start, end) = list(ENDS.items())[row % len(ENDS)]
+        holds[row, :3, names.index(start)] = holds[row, 3:, names.index(end)] = True
+        which.append([action.verb for action in ACTIONS].index(verb))
+    mask = np.ones((count, FRAMES), bool)
+    mask[1, -1] = False
+    signs = Signs(jnp.asarray(holds), jnp.zeros((count, FRAMES)))
+    done = jax.jit(jax.vmap(truth))(signs, jnp.asarray(mask))
+    batch = Batch(jnp.zeros((count, FRAMES, 3)), jnp.asarray(mask), jnp.array(which), done, signs, mask[:, 0])
+    looks = np.random.default_rng(0).normal(size=(len(names), WIDTH))
+    return Dataset(batch, jnp.asarray(holds @ looks, jnp.float32))
+
+
+def new(lm, layers=1):
+    shape = InterfaceConfig(WIDTH, lm.model.config.blocks.width, layers, 16, 2, output_std=0.1)
+    return jax.jit(Interface.create, static_argnums=0)(shape, jax.random.key(0))
+
+
+def test_only_what_was_done_is_shown(data):
+    assert data.batch.done.all()
+    some = data._replace(batch=data.batch._replace(truth=data.batch.truth.at[::2].set(False)))
+    np.testing.assert_array_equal(program.done_only(some).embeddings, data.embeddings[1::2])
+
+
+@pytest.mark.parametrize("protocol", ["ml", "contrastive", "success"])
+def test_losses_fall_and_the_decoder_stays(lm, data, protocol):
+    """The same key draws the same pairs each time, so that nothing but learning can make it fall."""
+    config = replace(CONFIG, protocol=protocol)
+    said = Words.of(lm, protocol, config.wordings)
+    before = {name: np.array(leaf) for name, leaf in leaves_by_path(said.reading.lm).items()}
+    state = program.start(config, new(lm), len(data.embeddings))
+    learned = sum(x.size for x in jax.tree.leaves(state.interface))
+    assert sum(x.size for x in jax.tree.leaves(state.optimiser)) <= 2 * learned + 4
+    epoch, curve = jax.jit(partial(program.epoch, config)), []
+    for _ in range(config.epochs):
+        state, found = epoch(state, said, data, jax.random.key(1))
+        assert found.shape == (2,) and np.isfinite(found).all()
+        curve.append(float(found.mean()))
+    assert curve[-1] < 0.9 * curve[0], curve
+    for name, leaf in leaves_by_path(said.reading.lm).items():
+        np.testing.assert_array_equal(leaf, before[name])
+
+
+def test_frames_come_to_stand_for_words(lm, data):
+    """A linear interface can turn these looks into words exactly; then the decoder reads what was done."""
+    interface, curve = align(new(lm, layers=0), lm, data, jax.random.key(0), 300, batch=12)
+    assert curve[0] > 0.5 and curve[-1] < 0.05
+    kneeling, words = 0, ("standing", "down", "north")
+    table = np.asarray(lm.model.embedding[...].astype(jnp.float32))
+    want = sum(table[lm.processor.encode(f" {word}")].sum(0) for word in words)
+    found = interface.read(data.embeddings, data.batch.mask)[kneeling, 0]
+    assert np.corrcoef(found, want)[0, 1] > 0.95
+    assert (found - want).std() < 0.35 * want.std()
+
+
+def test_large_batches_in_chunks_have_the_same_slope(lm, data):
+    said = Words.of(lm, "contrastive", 1)
+    pairs = draw_pairs(jax.random.key(0), data, said, Negatives(3, 1, 2))
+    interface = new(lm)
+    slope = jax.jit(
+        lambda i, s, p, chunk: value_and_slope(i, s, p, "contrastive", 0.1, chunk), static_argnums=3
+    )
+    whole, parts = slope(interface, said, pairs, 0), slope(interface, said, pairs, 4)
+    np.testing.assert_allclose(whole[0], parts[0], rtol=1e-5)
+    for name, leaf in leaves_by_path(whole[1]).items():
+        np.testing.assert_allclose(leaf, leaves_by_path(parts[1])[name], rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_all_others_as_negatives_give_the_contrastive_loss(lm, data):
+    """Against `jaxrm.rewards.protocols`, which scores all pairs of the batch."""
+    said, few = Words.of(lm, "contrastive", 1), data[:5]
+    pairs = draw_pairs(jax.random.key(0), few, said, Negatives(4, 0, 0))
+    got = loss_of_scores("contrastive", pairs, score_pairs(new(lm), said, pairs), 0.3)
+    want = protocols.contrastive(
+        new(lm),
+        said.reading,
+        few.trajectories,
+        said.tails[few.batch.which],
+        same=few.batch.same,
+        temperature=0.3,
+    )
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+def test_what_is_still_right_is_no_negative(lm, data):
+    said = Words.of(lm, "success", 1)
+    pairs = draw_pairs(jax.random.key(0), data, said, interface_suite.ALL)
+    frozen, shuffled = (SPOILED.index(kind) for kind in ("frozen", "shuffled"))
+    assert pairs.spoiled[:, [frozen, shuffled]].all()
+    names = [ACTIONS[number].verb for number in np.asarray(data.batch.which)]
+    # a film of kneeling run backwards gets up
+    assert pairs.spoiled[names.index("kneel"), SPOILED.index("reversed")]
+    scores = score_pairs(new(lm), said, pairs, asked=True)
+    worse = scores._replace(all=scores.all.at[:, 1:].add(jnp.where(pairs.spoiled, 0.0, 100.0)))
+    for protocol in ("contrastive", "success"):
+        same = [float(loss_of_scores(protocol, pairs, x, 1.0)) for x in (scores, worse)]
+        assert same[0] == pytest.approx(same[1])
+
+
+def test_the_suite(lm, data, tmp_path, monkeypatch):
+    """Judged, written, drawn and printed again; one frame is the same frozen or not."""
+    monkeypatch.setattr(interface_suite, "BLOCK", 12)
+    held = {"speeds": data, interface_suite.UNSEEN: data[:10]}
+    config = replace(CONFIG, out=tmp_path, lm="instruct-lm")
+    jaxrm.save_interface(new(lm), tmp_path)
+    interface_report.write_training(config, [3.0, 2.0], 60.0)
+    program.report(config, lm, new(lm), {"train": data, **held}, jax.random.key(2), Console(quiet=True))
+    suite = json.loads((tmp_path / interface_report.SUITE).read_text())
+    assert [row["name"] for row in suite["rows"]] == list(interface_suite.KINDS)
+    rows = {row["name"]: row for row in suite["rows"]}
+    assert rows["frozen"]["pairs"] == 22 and rows["frozen"]["static_accuracy"] == 0.5
+    assert set(suite["sets"]) >= {"speeds", "starts and wordings", "half as long", "twice as long"}
+    shown = interface_report.shown(tmp_path)
+    assert "another motion's" in shown and shown in (tmp_path / "README.md").read_text()
+    assert (tmp_path / interface_report.OVER_TIME).stat().st_size > 1000
+    assert "contrastive (a)" not in shown and f"({tmp_path.name})" in interface_report.shown(
+        tmp_path, tmp_path
+    )
+    with pytest.raises(FileNotFoundError, match="no suite"):
+        interface_report.shown(tmp_path / "nothing")
+
+
+def test_films_of_another_length(data):
+    half, double = (interface_suite.resampled(data, rate) for rate in (0.5, 2.0))
+    np.testing.assert_array_equal(half.batch.mask[0], np.arange(2 * FRAMES) < FRAMES // 2)
+    np.testing.assert_array_equal(half.embeddings[0, :3], data.embeddings[0, ::2])
+    np.testing.assert_array_equal(double.embeddings[1, 1:10:2], data.embeddings[1, :5])
+    assert double.batch.mask.sum(1).tolist() == (2 * data.batch.mask.sum(1)).tolist()
+
+
+def test_trajectories_there_and_back(data, tmp_path, monkeypatch):
+    source = interface_data.Source("scene-clip", 12, 12, 0)
+    monkeypatch.setattr(interface_data, "make", lambda source: dict.fromkeys(interface_data.names(), data))
+    made = interface_data.make_or_load(source, tmp_path / "sub" / "films.npz")
+    monkeypatch.setattr(interface_data, "make", None)  # a file that is there is read
+    back = interface_data.make_or_load(source, tmp_path / "sub" / "films.npz")
+    assert back.keys() == made.keys()
+    for one, other in zip(jax.tree.leaves(made), jax.tree.leaves(back), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="'seed': '0'"):
+        interface_data.make_or_load(source._replace(seed=1), tmp_path / "sub" / "films.npz")
+    (tmp_path / "broken.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="no trajectories"):
+        interface_data.make_or_load(source, tmp_path / "broken.npz")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"protocol": "likelihood"}, "protocol"),
+        ({"batch": 1, "others": 0}, "batch of 2"),
+        ({"temperature": 0.0}, "temperature above 0"),
+        ({"chunk": 4}, "divisor of the batch of 6"),
+        ({"others": 6}, "no 6 others"),
+    ],
+)
+def test_options_that_cannot_be_trained_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(CONFIG, **change)
+
+
+def test_parts_that_do_not_fit_are_refused(lm, data, tmp_path):
+    with pytest.raises(ValueError, match="fewer than a batch"):
+        program.start(replace(CONFIG, batch=32), new(lm), len(data.embeddings))
+    with pytest.raises(ValueError, match="spoiled is 7"):
+        Negatives(0, 7, 0)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        program.main(replace(CONFIG, out=tmp_path))
+    said = Words.of(jaxrm.load_decoder(GOLDEN / "decoder-llama"), "ml", 1)
+    pairs = draw_pairs(jax.random.key(0), data, said, Negatives(0, 0, 0))
+    with pytest.raises(ValueError, match="do not belong together"):
+        score_pairs(new(lm), said, pairs)
+    long = jax.tree.map(lambda x: jnp.tile(x, (1, 1, 60, *[1] * (x.ndim - 3))), pairs.trajectories)
+    said = Words.of(lm, "ml", 1)
+    with pytest.raises(ValueError, match="context holds 256"):
+        score_pairs(new(lm), said, pairs._replace(trajectories=long))
+
+
+def test_the_shipped_interface_fits_the_shipped_parts(lm):
+    interface = jaxrm.load_interface("fomo-interface")
+    clip = jaxrm.load_clip("scene-clip")
+    reward = jaxrm.LikelihoodReward.create(clip, lm, interface, instruction="kneels down")
+    size = clip.processor.images.size
+    found = reward.prefixes(np.zeros((3, size, size, 3), np.uint8))
+    assert found.shape == (3,) and np.isfinite(found).all() and len(INSTRUCTIONS) == 324

@@ -1,0 +1,71 @@
+"""Tasks of order: what the world remembers says what the oracle says of the whole trajectory."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envs
+from envs.humanoid import motion_truth, tasks
+from envs.humanoid.instructions import NUMBERS, Action
+from envs.humanoid.motion_truth import CONDITIONS, Signs
+from envs.humanoid.ordered import OrderedHumanoid, Watch
+from envs.types import is_ordered
+
+LENGTH = 12
+NAME = "raise-and-lower-left-arm"
+RAISE, LOWER = tasks.ORDERED[NAME]
+TURN, BACK, KNEEL = Action("turn", "left"), Action("turn", "right"), Action("kneel")
+
+
+def wild_signs(count: int) -> Signs:
+    """Trajectories that no body could follow, so that every rule is met."""
+    draw = np.random.default_rng(0)
+    flips = draw.random((count, LENGTH, len(CONDITIONS))) < 0.35
+    holds = (np.cumsum(flips, axis=1) + draw.integers(0, 2, (count, 1, len(CONDITIONS)))) % 2 == 1
+    heading = np.cumsum(draw.normal(0, 0.7, (count, LENGTH)), axis=1)
+    return Signs(jnp.asarray(holds), jnp.asarray((heading + np.pi) % (2 * np.pi) - np.pi, jnp.float32))
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [(RAISE,), (TURN,), (RAISE, LOWER), (LOWER, RAISE), (TURN, BACK), (TURN, RAISE), (KNEEL, BACK)],
+)
+def test_remembering_says_what_the_oracle_says(instruction):
+    seen, everything = wild_signs(1000), jnp.ones(LENGTH, bool)
+    watch = Watch(instruction, LENGTH)
+
+    def follow(seen: Signs):
+        def step(past, one):
+            past = watch.see(past, one)
+            return past, past.done
+
+        return jax.lax.scan(step, watch.begin(), seen)[1][-1]
+
+    done = jax.jit(jax.vmap(follow))(seen)
+    number = NUMBERS[instruction]
+    told = jax.jit(jax.vmap(lambda s: motion_truth.carried_out(s, everything, number)))(seen)
+    np.testing.assert_array_equal(done, told)
+    assert 20 < int(told.sum()) < 980
+
+
+def test_the_tasks_are_there_with_plain_words():
+    assert {f"humanoid/{name}" for name in tasks.ORDERED} <= set(envs.names())
+    assert all(instruction in NUMBERS for instruction in tasks.ORDERED.values())
+
+
+@pytest.fixture(scope="module")
+def env():
+    return envs.make(f"humanoid/{NAME}", episode_length=6)
+
+
+def test_what_an_episode_is_told(env):
+    assert env.goal == "raises its left arm and lowers it" and is_ordered(env)
+    plain = envs.make("humanoid/standing")
+    assert env.observation_size == plain.observation_size + 1 and not is_ordered(plain)
+    state = jax.eval_shape(env.reset, jax.random.key(0))
+    assert state.obs.shape == (env.observation_size,)
+    with pytest.raises(ValueError, match="camera must be one of"):
+        envs.make(f"humanoid/{NAME}", camera="top")
+    with pytest.raises(ValueError, match="'lowers its left arm' cannot be done by a body that stands"):
+        OrderedHumanoid("x", (LOWER,), "", tasks.CAMERA, "position", 100)

@@ -1,0 +1,115 @@
+"""The interface learns inside the loop: what it is set against, its loss, and that it learns."""
+
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envs
+import jaxrm
+from envs.humanoid.instructions import INSTRUCTIONS, NUMBERS
+from envs.humanoid.motion_truth import CONDITIONS, Signs, truth
+from envs.humanoid.tasks import ORDERED
+from envs.pendulum import Pendulum
+from jaxrm.models.interface import Interface, InterfaceConfig
+from jaxrm.rewards.likelihood import LikelihoodWeights, Trajectories, score
+from train.interface_losses import Words
+from train.likelihood_update import TEMPERATURE, Seen, draw, number_of, pair_losses
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+GOAL = NUMBERS[ORDERED["raise-and-lower-left-arm"]]
+SHARDS, WORLDS, FRAMES, WIDTH = 2, 6, 8, 12
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return jaxrm.load_decoder(GOLDEN / "decoder-llama")
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Random frames and signs; one world a shard has shown nothing, others a part of an episode."""
+    draw = np.random.default_rng(0)
+    shape = (SHARDS, WORLDS, FRAMES)
+    holds = np.cumsum(draw.random((*shape, len(CONDITIONS))) < 0.35, axis=2) % 2 == 1
+    mask = np.arange(FRAMES) < draw.integers(3, FRAMES + 1, (SHARDS, WORLDS, 1))
+    mask[:, 0] = False
+    signs = Signs(jnp.asarray(holds), jnp.zeros(shape))
+    embeddings = draw.normal(size=(*shape, WIDTH)) * mask[..., None]
+    return Seen(jnp.asarray(embeddings, jnp.float32), jnp.asarray(mask), signs)
+
+
+def interface() -> Interface:
+    config = InterfaceConfig(inputs=WIDTH, outputs=8, width=8, heads=2)
+    normal = np.random.default_rng(1).normal
+    return jax.tree.map(
+        lambda x: jnp.asarray(0.3 * normal(size=x.shape), "float32"), Interface.abstract(config)
+    )
+
+
+def test_what_an_episode_is_set_against(seen, lm):
+    words = Words.of(lm, "contrastive", 1)
+    one = jax.tree.map(lambda x: x[0], seen)
+    drawn = jax.jit(partial(draw, goal=GOAL))(jax.random.PRNGKey(0), one, words)
+    batch = drawn.data.batch
+    done = np.asarray(jax.jit(jax.vmap(truth))(batch.signs, batch.mask))
+    np.testing.assert_array_equal(drawn.weight, done.any(axis=1))
+    taught = np.asarray(drawn.weight) > 0
+    assert 1 < taught.sum() < len(taught)
+    rows = np.arange(len(done))
+    assert done[rows, batch.which][taught].all()
+    np.testing.assert_array_equal(drawn.said, batch.which)  # one wording each: rows are numbers
+    others = np.asarray(drawn.others)
+    assert (others[:, 0] == GOAL).all()
+    wrong = np.asarray(drawn.is_wrong)[:, : others.shape[1]]
+    assert not (wrong & done[rows[:, None], others]).any()
+    np.testing.assert_array_equal(wrong[:, 0], ~done[:, GOAL])
+    assert wrong[taught, 1:].any()
+
+
+@pytest.mark.parametrize("form", ["describe", "ask"])
+def test_the_loss_is_that_of_each_pair_scored_alone(form, seen, lm):
+    words = Words.of(lm, "success" if form == "ask" else "contrastive", 1)
+    one = jax.tree.map(lambda x: x[0, 1:4], seen)
+    drawn = jax.jit(partial(draw, goal=GOAL))(jax.random.PRNGKey(3), one, words)
+    found = jax.jit(pair_losses)(interface(), words, drawn)
+    alone = jax.jit(
+        lambda tails, embeddings, mask: score(
+            LikelihoodWeights(*words.reading, tails), interface(), Trajectories(embeddings[None], mask[None])
+        )[0]
+    )
+
+    def of(row, embeddings, mask, right: bool):
+        tails = words.tails[row]
+        if form == "ask":
+            tails = tails.answered(jnp.asarray(right))
+        return float(alone(tails, embeddings, mask)) if mask.any() else None
+
+    for i in range(len(found)):
+        own = drawn.data.embeddings[i], drawn.data.batch.mask[i]
+        wrong, spoiled = np.asarray(drawn.is_wrong[i]), drawn.spoiled
+        right = of(drawn.said[i], *own, True)
+        others = [of(row, *own, False) for row, w in zip(drawn.others[i], wrong, strict=False) if w]
+        later = wrong[drawn.others.shape[1] :]
+        others += [
+            of(drawn.said[i], spoiled.embeddings[i, q], spoiled.mask[i, q], False)
+            for q in np.flatnonzero(later)
+        ]
+        if form == "ask":
+            wanted = -(right + sum(others) / max(len(others), 1)) / 2
+        else:
+            all_scores = np.array([right, *others]) / TEMPERATURE
+            wanted = -all_scores[0] + np.log(np.exp(all_scores).sum())
+        np.testing.assert_allclose(found[i], wanted, rtol=2e-4)
+
+
+def test_the_goal_must_be_one_that_the_oracle_knows():
+    env = envs.make("humanoid/raise-and-lower-left-arm")
+    assert number_of(env.goal, env) == GOAL and len(INSTRUCTIONS[GOAL]) == 2
+    with pytest.raises(ValueError, match="not 'does a handstand'"):
+        number_of("does a handstand", env)
+    with pytest.raises(ValueError, match="'pendulum' has none"):
+        number_of(env.goal, Pendulum())

@@ -61,7 +61,7 @@ class PolicyConfig:
     likelihood_frames: int = 32
     """With likelihood: frames that an episode gives at most, one every --reward-every steps."""
     update_interface_every: int = 0
-    """With likelihood: how often, in iterations, the interface learns from the policy's own episodes; 0: never."""
+    """With likelihood: iterations between updates of the interface on the policy's own episodes; 0: none."""
     interface_learning_rate: float = 1e-4
     """Of Adam, where the interface learns."""
     baseline: str | None = None

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,8 @@ from train import policies
 from train.config import PolicyConfig
 
 THREADS_PER_DEVICE = 4
+_DEVICES = "xla_force_host_platform_device_count"
+_LOOPS = "xla_cpu_multi_thread_eigen"
 
 _USAGE = """\
 usage: python -m train PROGRAM ...
@@ -57,21 +60,28 @@ def use_all_cores() -> None:
     """Shows jax the cores of this machine as devices: XLA runs most of MJX on one core a device.
 
     Must come before jax looks for devices; without effect where an accelerator is used. A user's own
-    setting (`JAX_NUM_CPU_DEVICES` or the XLA flag) stands.
+    settings (`JAX_NUM_CPU_DEVICES`, `NPROC`, XLA's flags) stand.
     """
-    given = os.environ.get("JAX_NUM_CPU_DEVICES") or "host_platform_device_count" in os.environ.get(
-        "XLA_FLAGS", ""
-    )
+    flags = os.environ.get("XLA_FLAGS", "")
+    given = os.environ.get("JAX_NUM_CPU_DEVICES") or _flag(_DEVICES, flags)
+    if given is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        shards = PolicyConfig.num_shards
+        given = max(n for n in range(1, shards + 1) if shards % n == 0 and n <= cores)
+        with contextlib.suppress(RuntimeError):  # jax already computes: its devices stay as they are
+            jax.config.update("jax_num_cpu_devices", given)
     # XLA runs CPU devices on one pool of threads, as many as cores. A device keeps its thread while it waits
-    # for the others in a sum, and its parallel loops need more: too few, and all stand still forever.
-    os.environ.setdefault("NPROC", str(THREADS_PER_DEVICE * PolicyConfig.num_shards))
-    if given:
-        return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    shards = PolicyConfig.num_shards
-    devices = max(n for n in range(1, shards + 1) if shards % n == 0 and n <= cores)
-    with contextlib.suppress(RuntimeError):  # jax already computes: its devices stay as they are
-        jax.config.update("jax_num_cpu_devices", devices)
+    # for the others in a sum: too few, and all stand still forever; each one more costs time.
+    os.environ.setdefault("NPROC", str(THREADS_PER_DEVICE * int(given)))
+    if int(given) > 1 and _flag(_LOOPS, flags) is None:
+        # loops cut into parts for cores that other devices are using: a fifth slower
+        os.environ["XLA_FLAGS"] = f"{flags} --{_LOOPS}=false".strip()
+
+
+def _flag(name: str, flags: str) -> str | None:
+    """What XLA's flags say of one; None: nothing."""
+    found = re.findall(rf"--{name}=(\S+)", flags)
+    return found[-1] if found else None
 
 
 def parse_policy(arguments: list[str]) -> PolicyConfig:

@@ -9,12 +9,11 @@ a frame and all geoms at once.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.sharding import PartitionSpec
 from jaxtyping import Int
 
 from jaxrm.render import cull, images, mesh
@@ -26,6 +25,7 @@ from jaxrm.render.trace import Hits, Sets, nearest, visible
 from jaxrm.render.vectors import Vec, once
 from jaxrm.render.view import View
 from jaxrm.render.world import World
+from jaxrm.spread import axes_of, on_parts
 
 _CHUNK_RAYS = 16384  # rays drawn at a time
 
@@ -100,9 +100,11 @@ def _draw_batch(rules: Rules) -> Callable[[Scene, View], Drawn]:
         def whole(leaf: Array, is_batched: bool) -> Array:
             return leaf if is_batched else jnp.broadcast_to(leaf, (axis_size, *leaf.shape))
 
-        axes = _explicit_axes(batched, scene, view)
-        if axes is not None:
-            drawn = _draw_shards(draw_batch, axes, batched, scene, view)
+        worlds, flags = (scene, view), tuple(batched)
+        axes = jax.tree.map(lambda leaf, is_batched: axes_of(leaf, 1) if is_batched else None, worlds, flags)
+        if jax.tree.leaves(axes):
+            over = jax.tree.map(lambda is_batched: 0 if is_batched else None, flags)
+            drawn = on_parts(jax.vmap(draw_batch, over), worlds, axes)
             return drawn, jax.tree.map(lambda _: True, drawn)
         frames = view.fovy.shape[-1]
         if any(jax.tree.leaves(batched[0].assets)):  # of images and meshes there is one set at a time
@@ -121,29 +123,6 @@ def _draw_batch(rules: Rules) -> Callable[[Scene, View], Drawn]:
         return drawn, jax.tree.map(lambda _: True, drawn)
 
     return draw_batch
-
-
-def _explicit_axes(batched: tuple[Scene, View], *worlds: Any) -> Any:
-    """Axes of a mesh over which the batch is spread by its type, as `jax.make_mesh` has it; None for none."""
-    pairs = zip(jax.tree.leaves(worlds), jax.tree.leaves(tuple(batched)), strict=True)
-    specs = (jax.typeof(leaf).sharding.spec[0] for leaf, is_batched in pairs if is_batched)
-    return next((axes for axes in specs if axes is not None), None)
-
-
-def _draw_shards(
-    draw: Callable[[Scene, View], Drawn], axes: Any, batched: tuple[Scene, View], scene: Scene, view: View
-) -> Drawn:
-    """Each device draws its own part of the batch: tiles are sorted among themselves, and nothing is sent."""
-    over = tuple(jax.tree.map(lambda is_batched: 0 if is_batched else None, tuple(batched)))
-    split = tuple(
-        jax.tree.map(
-            lambda is_batched: PartitionSpec(axes) if is_batched else PartitionSpec(), tuple(batched)
-        )
-    )
-    mesh = jax.typeof(view.fovy).sharding.mesh
-    return jax.shard_map(jax.vmap(draw, over), mesh=mesh, in_specs=split, out_specs=PartitionSpec(axes))(
-        scene, view
-    )
 
 
 def _draw_sorted(world: World, rules: Rules) -> Drawn:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxrm.spread import axes_of, on_parts
 from jaxrm.types import Embeddings, Frames
 from jaxrm.weights.preprocess import ImageSettings, check_frames, preprocess
 
@@ -33,6 +34,10 @@ def run(
     `batch`: how many frames are in work at once; None: all of them. The vectors do not depend on it.
     """
     check_frames(frames)
+    frames = jnp.asarray(frames)
+    axes = axes_of(frames, frames.ndim - 3)
+    if axes is not None:
+        return on_parts(lambda m, x: run(encode, m, x, settings, batch), (model, frames), (None, axes))
     leading, image = frames.shape[:-3], frames.shape[-3:]
     flat = jnp.reshape(frames, (math.prod(leading), *image))
 
@@ -60,7 +65,8 @@ def in_blocks(
       TypeError, ValueError: frames of another dtype or shape, or a batch below 1.
     """
     check_frames(frames)
-    if batch is None or isinstance(frames, jax.core.Tracer):
+    spread = isinstance(frames, jax.Array) and axes_of(frames, frames.ndim - 3) is not None
+    if batch is None or spread or isinstance(frames, jax.core.Tracer):
         return _run(encode, model, frames, settings, batch)
     leading = frames.shape[:-3]
     flat = frames.reshape(math.prod(leading), *frames.shape[-3:])

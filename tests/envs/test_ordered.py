@@ -10,7 +10,8 @@ from envs.humanoid import motion_truth, tasks
 from envs.humanoid.instructions import NUMBERS, Action
 from envs.humanoid.motion_truth import CONDITIONS, Signs
 from envs.humanoid.ordered import OrderedHumanoid, Watch
-from envs.types import is_ordered
+from envs.humanoid.postures import Sampler
+from envs.types import is_ordered, past_of
 
 LENGTH = 12
 NAME = "raise-and-lower-left-arm"
@@ -69,3 +70,48 @@ def test_what_an_episode_is_told(env):
         envs.make(f"humanoid/{NAME}", camera="top")
     with pytest.raises(ValueError, match="'lowers its left arm' cannot be done by a body that stands"):
         OrderedHumanoid("x", (LOWER,), "", tasks.CAMERA, "position", 100)
+
+
+def posture(env, raised: bool) -> jax.Array:
+    """Standing, the left arm raised or hanging as the right one."""
+    sampler, model = Sampler(env), env.mj_model
+    arms = sampler.arm_joints("hanging")
+    if raised:
+        names = [model.joint(index).name for index in range(1, model.njnt)]
+        left = np.array([name.startswith("left") for name in names])
+        arms = jnp.where(left, sampler.arm_joints("raised"), arms)
+    return jax.jit(sampler.qpos)(sampler.leg_joints("standing") + arms, 0.0, 0.0, 0.0, 0.0)
+
+
+def test_an_arm_that_goes_up_and_down_is_a_success(env):
+    """Three worlds, put into postures before each step: up and down again; up and held there; never up."""
+    down, up = posture(env, False), posture(env, True)
+    worlds = np.array([[0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]])
+
+    @jax.jit
+    @jax.vmap
+    def step(state, qpos):
+        put = state._replace(data=state.data._replace(qpos=qpos, qvel=jnp.zeros_like(state.data.qvel)))
+        state = env.step(put, jnp.zeros(env.action_size))
+        return state, env.success(env.pose(state), *past_of(env, state))
+
+    state = jax.vmap(env.reset)(jax.random.split(jax.random.key(0), 3))
+    passed = [state]
+    success = []
+    for which in worlds.T:
+        state, done = step(state, jnp.where(which[:, None], up, down))
+        passed.append(state)
+        success.append(done)
+    success = np.stack(success)
+    np.testing.assert_array_equal(success[-1], [True, False, False])
+    assert not success[:4].any()
+    qpos = jnp.stack([state.data.qpos for state in passed[1:]], axis=1)
+    seen = jax.jit(jax.vmap(lambda qpos: motion_truth.signs(env, qpos)))(qpos)
+    everything, number = jnp.ones(len(success), bool), NUMBERS[env.watch.instruction]
+    told = jax.vmap(lambda one: motion_truth.carried_out(one, everything, number))(seen)
+    np.testing.assert_array_equal(success[-1], told)
+    reward = np.stack([state.reward for state in passed[1:]])
+    assert reward[-1, 0] > 0.9 and 0.5 <= reward[-1, 1] < 0.75 and reward[-1, 2] < 0.5
+    times = [float(state.obs[0, -1]) for state in passed]
+    np.testing.assert_allclose(times, np.arange(7) / 6, rtol=1e-6)
+    assert np.asarray(state.truncated).all()

@@ -10,6 +10,7 @@ import pytest
 
 import envs
 import jaxrm
+import train
 from envs.humanoid.instructions import INSTRUCTIONS, NUMBERS
 from envs.humanoid.motion_truth import CONDITIONS, Signs, truth
 from envs.humanoid.tasks import ORDERED
@@ -17,7 +18,8 @@ from envs.pendulum import Pendulum
 from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards.likelihood import LikelihoodWeights, Trajectories, score
 from train.interface_losses import Words
-from train.likelihood_update import TEMPERATURE, Seen, draw, number_of, pair_losses
+from train.likelihood_update import TEMPERATURE, Learning, Seen, draw, number_of, pair_losses
+from train.sums import AXIS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GOAL = NUMBERS[ORDERED["raise-and-lower-left-arm"]]
@@ -106,6 +108,29 @@ def test_the_loss_is_that_of_each_pair_scored_alone(form, seen, lm):
         np.testing.assert_allclose(found[i], wanted, rtol=2e-4)
 
 
+def test_it_learns_and_rests_where_nothing_is_taught(seen, lm):
+    words = Words.of(lm, "contrastive", 2)
+    learning = Learning(GOAL, every=1, learning_rate=0.03)
+
+    @jax.jit
+    @partial(jax.vmap, in_axes=(None, 0, None), axis_name=AXIS)
+    def update(state, seen, key):
+        return learning.update(words, state, seen, jax.random.split(key, SHARDS))
+
+    state, losses = learning.begin(interface()), []
+    alone = jax.tree.map(lambda x: x[None], seen)  # on one device
+    for _ in range(60):
+        states, loss = update(state, alone, jax.random.PRNGKey(0))  # the same pairs again and again
+        state = jax.tree.map(lambda x: x[0], states)
+        losses.append(float(loss[0]))
+    assert losses[-1] < 0.97 * losses[0], losses  # a random decoder can hardly be steered
+    assert np.all(np.diff(losses) < 0.01)
+    blind = alone._replace(mask=jnp.zeros_like(alone.mask))
+    states, loss = update(state, blind, jax.random.PRNGKey(0))
+    assert np.isnan(loss[0])
+    jax.tree.map(np.testing.assert_array_equal, jax.tree.map(lambda x: x[0], states), state)
+
+
 def test_the_goal_must_be_one_that_the_oracle_knows():
     env = envs.make("humanoid/raise-and-lower-left-arm")
     assert number_of(env.goal, env) == GOAL and len(INSTRUCTIONS[GOAL]) == 2
@@ -113,3 +138,37 @@ def test_the_goal_must_be_one_that_the_oracle_knows():
         number_of("does a handstand", env)
     with pytest.raises(ValueError, match="'pendulum' has none"):
         number_of(env.goal, Pendulum())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algo", ["ppo", "sac"])
+def test_in_the_loop_of_a_humanoid(algo, tmp_path):
+    """Four iterations, of which two learn."""
+    jaxrm.save_interface(interface(), tmp_path / "interface")
+    small = dict(policy_hidden=(8,), value_hidden=(8,), num_envs=8, unroll_length=20, reward_every=10)
+    of_algo = (
+        dict(minibatches=1, epochs=1)
+        if algo == "ppo"
+        else dict(updates_per_step=1 / 160, batch_size=16, learning_starts=160, replay_size=640)
+    )
+    config = train.PolicyConfig(
+        "humanoid/raise-and-lower-left-arm",
+        reward="likelihood",
+        model=str(GOLDEN / "clip-quick-gelu"),
+        lm=str(GOLDEN / "decoder-llama"),
+        interface=str(tmp_path / "interface"),
+        allow_unknown_words=True,
+        episode_length=60,
+        update_interface_every=2,
+        steps=4 * 160,
+        algo=algo,
+        eval_episodes=2,
+        video_episodes=0,
+        out=tmp_path / "run",
+        **small,
+        **of_algo,
+    )
+    run = train.policy(config)
+    assert train.evaluate(run.folder)["reward"] == run.result["reward_end"]
+    with np.load(run.folder / "rollouts.npz") as rollouts:
+        assert rollouts["episode_success"].shape == (2,)

@@ -32,6 +32,8 @@ def _down(side: int) -> Bound:
     return Bound("hand below the shoulder", lambda m: m.hands_above_shoulders[side], -INF, -0.1, 0.1)
 
 
+# of arms too: a body that lies would have raised them
+_TRUNK = Bound("torso upright", lambda m: m.upright, 0.55, INF, 0.3)
 # What can begin or end an action. `facing` does the same for turns, whose end lies in the past as well.
 CONDITIONS: dict[str, tuple[Bound, ...]] = {
     "standing": POSTURES["standing"].bounds,
@@ -44,10 +46,10 @@ CONDITIONS: dict[str, tuple[Bound, ...]] = {
     "bending": POSTURES["bending"].bounds,
     "left leg up": POSTURES["right-leg"].bounds,  # stands on the right one
     "right leg up": POSTURES["left-leg"].bounds,
-    "down": (_down(_RIGHT), _down(_LEFT)),
-    "left": (_up(_LEFT), _down(_RIGHT)),
-    "right": (_up(_RIGHT), _down(_LEFT)),
-    "both": (_up(_RIGHT), _up(_LEFT)),
+    "down": (_down(_RIGHT), _down(_LEFT), _TRUNK),
+    "left": (_up(_LEFT), _down(_RIGHT), _TRUNK),
+    "right": (_up(_RIGHT), _down(_LEFT), _TRUNK),
+    "both": (_up(_RIGHT), _up(_LEFT), _TRUNK),
 }
 _NAMES = tuple(CONDITIONS)
 _LEGS = {

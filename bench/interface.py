@@ -21,9 +21,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-import envs
 import jaxrm
 from bench.timing import rate
+from envs.humanoid import tasks
 from envs.humanoid.motion_truth import signs, truth
 from envs.humanoid.motions import HARNESS, Motions
 from train import trajectories
@@ -90,7 +90,7 @@ def main(
       seconds: for each part, at least one call.
       out: a JSON file for the figures.
     """
-    motions = Motions(envs.make("humanoid/standing"), frames, interval)
+    motions = Motions(tasks.factory("standing")(), frames, interval)
     table = Table("part", "trajectories/s", "per second of processor time", f"hours for {WANTED:,}")
     rows = []
     for name, (call, things) in parts(motions, model, count).items():

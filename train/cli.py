@@ -134,37 +134,22 @@ def _eval(arguments: list[str]) -> None:
         print(f"{name:16} {'not defined' if value is None else f'{value:.4f}'}")
 
 
-def _clip(arguments: list[str]) -> None:
-    clip: Any = importlib.import_module("train.clip")  # matplotlib is slow to import
-    clip.main(_parse(clip.ClipConfig, "clip", arguments))
+def _late(name: str, module: str, config: str, run: str = "main") -> Callable[[list[str]], None]:
+    """A program of a module that is read when it is asked for: matplotlib is slow to import."""
 
+    def program(arguments: list[str]) -> None:
+        found: Any = importlib.import_module(module)
+        getattr(found, run)(_parse(getattr(found, config), name, arguments))
 
-def _judge(arguments: list[str]) -> None:
-    clip: Any = importlib.import_module("train.clip")
-    clip.judge(_parse(clip.JudgeConfig, "judge", arguments))
-
-
-def _lm(arguments: list[str]) -> None:
-    lm: Any = importlib.import_module("train.lm")
-    lm.main(_parse(lm.LmConfig, "lm", arguments))
-
-
-def _interface(arguments: list[str]) -> None:
-    interface: Any = importlib.import_module("train.interface")
-    interface.main(_parse(interface.TrainingConfig, "interface", arguments))
-
-
-def _suite(arguments: list[str]) -> None:
-    interface: Any = importlib.import_module("train.interface")
-    interface.suite(_parse(interface.SuiteConfig, "suite", arguments))
+    return program
 
 
 _PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "policy": _policy,
     "eval": _eval,
-    "clip": _clip,
-    "judge": _judge,
-    "lm": _lm,
-    "interface": _interface,
-    "suite": _suite,
+    "clip": _late("clip", "train.clip", "ClipConfig"),
+    "judge": _late("judge", "train.clip", "JudgeConfig", "judge"),
+    "lm": _late("lm", "train.lm", "LmConfig"),
+    "interface": _late("interface", "train.interface", "TrainingConfig"),
+    "suite": _late("suite", "train.interface", "SuiteConfig", "suite"),
 }

@@ -32,6 +32,7 @@ from jaxrm.weights.preprocess import default_settings, preprocess
 from jaxrm.weights.processor import Processor
 from jaxrm.weights.tokens import TextProcessor, TrainingWords
 from train import clip_report, scenes
+from train.origin import check_free
 from train.vocabulary import train_tokenizer
 
 CONTEXT = 32  # tokens
@@ -111,8 +112,7 @@ def main(config: ClipConfig) -> None:
       FileExistsError: there is a checkpoint in `out` and `overwrite` is not set.
       ValueError: fewer images than one call draws.
     """
-    if (config.out / "config.json").exists() and not config.overwrite:
-        raise FileExistsError(f"{str(config.out)!r} holds a checkpoint: take another --out, or --overwrite")
+    check_free(config.out, config.overwrite)
     if config.images % (config.batch * config.steps_per_call):
         raise ValueError(
             f"images must be a multiple of {config.batch * config.steps_per_call}, a call's worth"

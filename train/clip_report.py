@@ -1,9 +1,7 @@
 """The model card of a small CLIP: how it was made, the look it knows, what it is good for and what not."""
 
-import dataclasses
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from envs.humanoid.tasks import CAMERA
 from jaxrm.render import render
 from jaxrm.weights.clip import ClipCheckpoint
 from train import clip_judge
+from train.origin import origin
 
 LOOK, PATHS, TRAINING = "look.png", "paths.png", "training.json"
 GOLDEN = (  # (legs, arms, turn in radians)
@@ -100,19 +99,7 @@ def look(env: Humanoid, size: int) -> UInt8[np.ndarray, "size width 3"]:
 
 def write_training(config: Any, seconds: float) -> None:
     """Keeps beside the weights how they were made."""
-    options = " ".join(
-        f"--{field.name.replace('_', '-')}" + ("" if value is True else f" {value}")
-        for field in dataclasses.fields(config)
-        if (value := getattr(config, field.name)) != field.default
-    )
-    made = {
-        "command": f"python -m train clip {options}".strip(),
-        "images": config.images,
-        "pool": config.pool,
-        "minutes": round(seconds / 60, 1),
-        "note": "",
-        "device": f"{jax.default_backend()}, {jax.device_count()} device(s), {os.cpu_count()} host cores",
-    }
+    made = origin("clip", config, seconds) | {"images": config.images, "pool": config.pool, "note": ""}
     (config.out / TRAINING).write_text(json.dumps(made, indent=1) + "\n")
 
 

@@ -31,6 +31,7 @@ from train import interface_report
 from train.interface_align import align
 from train.interface_data import Datasets, Source, make_or_load
 from train.interface_losses import PROTOCOLS, Negatives, Pairs, Protocol, Words, draw_pairs, value_and_slope
+from train.origin import check_free
 from train.trajectories import Dataset
 
 
@@ -133,10 +134,7 @@ def main(config: TrainingConfig) -> None:
       FileExistsError: the folder holds an interface and `overwrite` is not set.
       ValueError: parts that do not fit together.
     """
-    if (config.folder / "config.json").exists() and not config.overwrite:
-        raise FileExistsError(
-            f"{str(config.folder)!r} holds an interface: take another --out, or --overwrite"
-        )
+    check_free(config.folder, config.overwrite)
     console, begun = Console(), time.time()
     lm = jaxrm.load_decoder(config.lm)
     said = Words.of(lm, config.protocol, config.wordings)

@@ -1,7 +1,6 @@
 """What is written beside a trained interface: how it was made, its suite, likelihoods over time, its card."""
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from jaxrm.weights.files import read_json, write_json
 from train.folder import write_text
 from train.interface_losses import Protocol
 from train.interface_suite import UNSEEN, accuracy, judge, rows
+from train.origin import origin
 from train.trajectories import Dataset
 
 if TYPE_CHECKING:
@@ -42,28 +42,11 @@ _HEADINGS = {
 
 def write_training(config: "TrainingConfig", losses: list[float], seconds: float) -> None:
     """How it was made: the command, every option and the mean loss of each epoch."""
-    default = type(config)()
-    given = {
-        field.name: getattr(config, field.name)
-        for field in dataclasses.fields(config)
-        if getattr(config, field.name) != getattr(default, field.name)
-    }
-    options = " ".join(_option(name, value) for name, value in given.items() if name != "data")
-    made = {
-        "command": f"python -m train interface {options}".strip(),
-        "protocol": config.protocol,
-        "options": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(config).items()},
-        "losses": losses,
-        "minutes": round(seconds / 60, 1),
-        "device": f"{jax.default_backend()}, {jax.device_count()} device(s), {os.cpu_count()} host cores",
-    }
+    options = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(config).items()}
+    made = origin("interface", config, seconds, without={"data"})
+    made |= {"protocol": config.protocol, "options": options, "losses": losses}
     made["options"].pop("data")
     write_json(config.folder / TRAINING, made)
-
-
-def _option(name: str, value: object) -> str:
-    name = f"--{name.replace('_', '-')}"
-    return name if value is True else f"{name} {value}"
 
 
 def write(

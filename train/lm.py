@@ -29,6 +29,7 @@ from jaxrm.weights import DecoderCheckpoint, DecoderProcessor
 from train import lm_card, lm_films, lm_report
 from train.lm_films import Film
 from train.lm_read import Corpus, corpus, read_frames, tail_log_probs
+from train.origin import check_free
 from train.trajectories import sentences
 from train.vocabulary import END, START, train_tokenizer
 
@@ -97,8 +98,7 @@ def main(config: LmConfig) -> None:
     Raises:
       FileExistsError: there is a checkpoint in `out` and `overwrite` is not set.
     """
-    if (config.out / "config.json").exists() and not config.overwrite:
-        raise FileExistsError(f"{str(config.out)!r} holds a checkpoint: take another --out, or --overwrite")
+    check_free(config.out, config.overwrite)
     config.out.mkdir(parents=True, exist_ok=True)
     console, start = Console(), time.time()
     key_model, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 3)

@@ -1,7 +1,5 @@
 """The model card of the small decoder."""
 
-import dataclasses
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +12,7 @@ from jaxrm.weights.files import read_json, write_json
 from train.folder import write_text
 from train.lm_films import COMPASS, POSTURES
 from train.lm_report import SHUFFLED, WORDINGS, Figures
+from train.origin import origin
 
 if TYPE_CHECKING:
     from train.lm import LmConfig
@@ -68,21 +67,8 @@ DIRECTORY`) or train this one on your own sentences (`train/lm_films.py`, `envs/
 
 def write_training(config: "LmConfig", losses: list[list[float]], seconds: float) -> None:
     """How it was made: the command, the losses of each call, and how long it took."""
-    default = type(config)()
-    options = " ".join(
-        f"--{field.name.replace('_', '-')}"
-        + ("" if getattr(config, field.name) is True else f" {getattr(config, field.name)}")
-        for field in dataclasses.fields(config)
-        if getattr(config, field.name) != getattr(default, field.name)
-    )
-    made = {
-        "command": f"python -m train lm {options}".strip(),
-        "films": config.steps * config.batch,
-        "states": config.states,
-        "losses": losses,
-        "minutes": round(seconds / 60, 1),
-        "device": f"{jax.default_backend()}, {jax.device_count()} device(s), {os.cpu_count()} host cores",
-    }
+    made = origin("lm", config, seconds)
+    made |= {"films": config.steps * config.batch, "states": config.states, "losses": losses}
     write_json(config.out / TRAINING, made)
 
 

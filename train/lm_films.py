@@ -93,15 +93,13 @@ def tell(key: Array, drawn: Pool, spoil: bool = True) -> Film:
     keys = jax.random.split(key, 4)
     b, t = drawn.mask.shape
     soft = _soft(keys[0], drawn)
+    order = Order(jnp.broadcast_to(jnp.arange(t), (b, t)), drawn.mask)
     if spoil:
         orders = reorder(keys[1], drawn.mask)
-        kept = Order(jnp.broadcast_to(jnp.arange(t), (b, t)), drawn.mask)
-        choices = jax.tree.map(lambda *x: jnp.stack(x), kept, *orders.values())
+        choices = jax.tree.map(lambda *x: jnp.stack(x), order, *orders.values())
         chance = jnp.array([AS_IT_IS, *[(1 - AS_IT_IS) / len(orders)] * len(orders)])
         pick = jax.random.choice(keys[2], len(chance), (b,), p=chance)
         order = jax.tree.map(lambda x: x[pick, jnp.arange(b)], choices)
-    else:
-        order = Order(jnp.broadcast_to(jnp.arange(t), (b, t)), drawn.mask)
     judged = jax.vmap(truth)(jax.tree.map(order.of, drawn.signs), order.mask)
     paced = _pace(keys[3], order)
     return Film(paced.of(soft), paced.mask, judged)

@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 import jaxrm
-from envs.humanoid.instructions import ACTIONS, INSTRUCTIONS
-from envs.humanoid.motion_truth import CONDITIONS, Signs, truth
+from envs.humanoid.instructions import ACTIONS, INSTRUCTIONS, Action
+from envs.humanoid.motion_truth import CONDITIONS, Signs, ends, truth
 from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards import protocols
 from jaxrm.weights.table import leaves_by_path
@@ -25,15 +25,8 @@ from train.trajectories import SPOILED, Batch, Dataset
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FRAMES, WIDTH = 6, 12
-# what begins and ends a few single actions
-ENDS = {
-    "kneel": ("standing", "kneeling"),
-    "get up": ("kneeling", "standing"),
-    "sit": ("standing", "sitting"),
-    "stand up": ("sitting", "standing"),
-    "bow": ("standing", "bending"),
-    "straighten": ("bending", "standing"),
-}
+VERBS = ("kneel", "get up", "sit", "stand up", "bow", "straighten")
+ENDS = {verb: ends(Action(verb)) for verb in VERBS}  # what begins and ends them
 CONFIG = program.TrainingConfig(
     batch=6, others=2, spoiled=2, changed=1, wordings=1, learning_rate=1e-2, epochs=12, width=16, heads=2
 )

@@ -1,0 +1,43 @@
+"""How a checkpoint that comes with the project was made, as its card says it."""
+
+import dataclasses
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import jax
+
+
+def origin(program: str, config: Any, seconds: float, without: Collection[str] = ()) -> dict[str, Any]:
+    """The command that asks for all that differs from the defaults, how long it took, and on what.
+
+    Args:
+      config: a dataclass as the command line takes it, all of whose fields have defaults.
+      without: fields that do not belong into the command.
+    """
+    default = type(config)()
+    options = [
+        _option(field.name, getattr(config, field.name))
+        for field in dataclasses.fields(config)
+        if field.name not in without and getattr(config, field.name) != getattr(default, field.name)
+    ]
+    return {
+        "command": " ".join(["python -m train", program, *options]),
+        "minutes": round(seconds / 60, 1),
+        "device": f"{jax.default_backend()}, {jax.device_count()} device(s), {os.cpu_count()} host cores",
+    }
+
+
+def _option(name: str, value: Any) -> str:
+    name = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    values = value if isinstance(value, tuple) else (value,)
+    return " ".join([f"--{name}", *map(str, values)])
+
+
+def check_free(folder: Path, overwrite: bool) -> None:
+    """Raises FileExistsError where a folder holds a checkpoint that is not to be replaced."""
+    if (folder / "config.json").exists() and not overwrite:
+        raise FileExistsError(f"{str(folder)!r} holds a checkpoint: take another --out, or --overwrite")

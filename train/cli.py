@@ -134,12 +134,17 @@ def _eval(arguments: list[str]) -> None:
         print(f"{name:16} {'not defined' if value is None else f'{value:.4f}'}")
 
 
-def _late(name: str, module: str, config: str, run: str = "main") -> Callable[[list[str]], None]:
+def _late(
+    name: str, module: str, config: str, run: str = "main", *, sharded: bool = False
+) -> Callable[[list[str]], None]:
     """A program of a module that is read when it is asked for: matplotlib is slow to import."""
 
     def program(arguments: list[str]) -> None:
         found: Any = importlib.import_module(module)
-        getattr(found, run)(_parse(getattr(found, config), name, arguments))
+        parsed = _parse(getattr(found, config), name, arguments)
+        if sharded:
+            use_all_cores()
+        getattr(found, run)(parsed)
 
     return program
 
@@ -147,7 +152,7 @@ def _late(name: str, module: str, config: str, run: str = "main") -> Callable[[l
 _PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "policy": _policy,
     "eval": _eval,
-    "clip": _late("clip", "train.clip", "ClipConfig"),
+    "clip": _late("clip", "train.clip", "ClipConfig", sharded=True),
     "judge": _late("judge", "train.clip", "JudgeConfig", "judge"),
     "lm": _late("lm", "train.lm", "LmConfig"),
     "interface": _late("interface", "train.interface", "TrainingConfig"),

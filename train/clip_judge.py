@@ -82,11 +82,12 @@ def judge(clip: ClipCheckpoint, env: Humanoid, key: Array, count: int = 8192) ->
 
 def judge_states(clip: ClipCheckpoint, env: Humanoid, qpos: Float[Array, "n nq"], key: Array) -> Quality:
     """The same on given states, each drawn from a random camera."""
-    draw = jax.jit(partial(scenes.draw, env, size=clip.processor.images.size))
+    size = clip.processor.images.size
     batch = jax.lax.map(
-        lambda x: draw(x[0][None], x[1]), (qpos, jax.random.split(key, len(qpos))), batch_size=512
+        lambda x: scenes.draw_one(env, x[0], x[1], size),
+        (qpos, jax.random.split(key, len(qpos))),
+        batch_size=512,
     )
-    batch = jax.tree.map(lambda x: x[:, 0], batch)
     seen = _Seen(clip, np.asarray(clip.embed_images(batch.frames)), batch.measures)
     return Quality(
         prompts=_prompts(seen),

@@ -134,22 +134,24 @@ def _first(states: Array, count: int) -> Array:
 
 def draw(env: Humanoid, qpos: Float[Array, "n nq"], key: Array, size: int) -> Scenes:
     """Turns each body at random and draws it, with a camera and a look of its own."""
+    keys = jax.random.split(key, len(qpos))
+    return jax.vmap(lambda qpos, key: draw_one(env, qpos, key, size))(qpos, keys)
 
-    def one(qpos: Array, key: Array) -> Scenes:
-        key_turn, key_camera, key_look, key_sun = jax.random.split(key, 4)
-        qpos = turn(qpos, jax.random.uniform(key_turn, (), minval=-jnp.pi, maxval=jnp.pi))
-        pose = env.pose_at(qpos)
-        view, scene = env.view(pose, random_camera(key_camera)), random_look(env.scene, key_look)
-        view = move_sun(view, SUN * jax.random.normal(key_sun, view.light_dir.shape))
-        measures = env.measures(pose)
-        return Scenes(
-            frames=render(scene, view, height=size, width=size),
-            misses=captions.misses(measures),
-            measures=measures,
-            places=_places(env, view),
-        )
 
-    return jax.vmap(one)(qpos, jax.random.split(key, len(qpos)))
+def draw_one(env: Humanoid, qpos: Float[Array, "nq"], key: Array, size: int) -> Scenes:
+    """The same of one body; no field has the axis `n`."""
+    key_turn, key_camera, key_look, key_sun = jax.random.split(key, 4)
+    qpos = turn(qpos, jax.random.uniform(key_turn, (), minval=-jnp.pi, maxval=jnp.pi))
+    pose = env.pose_at(qpos)
+    view, scene = env.view(pose, random_camera(key_camera)), random_look(env.scene, key_look)
+    view = move_sun(view, SUN * jax.random.normal(key_sun, view.light_dir.shape))
+    measures = env.measures(pose)
+    return Scenes(
+        frames=render(scene, view, height=size, width=size),
+        misses=captions.misses(measures),
+        measures=measures,
+        places=_places(env, view),
+    )
 
 
 def _places(env: Humanoid, view: View) -> Float[Array, "coordinates"]:

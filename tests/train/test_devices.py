@@ -1,4 +1,4 @@
-"""Updates with the true reward on 8 devices equal those on one device, in float64."""
+"""Updates on 8 devices equal those on one device, in float64: of policies, and of the small CLIP."""
 
 import os
 import subprocess
@@ -36,8 +36,45 @@ assert worst < 1e-10
 """
 
 
-@pytest.mark.parametrize("algo", ["ppo", "sac"])
-def test_eight_devices_equal_one(algo):
+CLIP = """
+import jax, jax.numpy as jnp, numpy as np
+from envs.humanoid import captions, tasks
+from envs.humanoid.postures import Sampler
+from jaxrm.models import Clip
+from train import clip, clip_config, clip_update
+from train.program import make_mesh
+
+config = clip_config.ClipConfig(
+    images=32, batch=16, texts=8, size=32, width=16, layers=1, heads=2, text_width=16, text_layers=1,
+    projection=8, steps_per_call=2,
+)
+env, key = tasks.factory("kneeling")(), jax.random.key(0)
+pool = jax.vmap(Sampler(env).sample)(jax.random.split(key, 32))
+claims = captions.claims()
+tokens = jax.random.randint(key, (len(claims.parts), 2, 32), 0, 50)
+corpus = clip_update.Corpus(claims.parts, claims.negated, claims.weight / claims.weight.sum(), tokens)
+corpus = jax.tree.map(jnp.asarray, corpus)
+scale = clip_update.Scale.of(env, pool, config.size)
+assert jax.device_count() == 8
+finals = []
+for devices in (jax.devices()[:1], jax.devices()):
+    model = Clip.create(clip._model_config(config, 50), key)
+    model = jax.tree.map(lambda x: x.astype(jnp.float64), model)
+    learner, optimizer = clip_update.make_learner(config, model, scale)
+    run = clip_update.make_run(config, env, optimizer, scale, make_mesh(devices))
+    finals.append(jax.tree.map(np.asarray, run(learner, pool, corpus, key)))
+(one, losses), (eight, others) = finals
+assert np.all(losses > 0)
+apart = [np.abs(a - b).max() for a, b in zip(jax.tree.leaves(one.weights), jax.tree.leaves(eight.weights))]
+print("worst", max(apart), np.abs(losses - others).max())
+assert max(apart) < 1e-6 and np.abs(losses - others).max() < 1e-6
+moved = [np.abs(a - b).max() for a, b in zip(jax.tree.leaves(one.weights), jax.tree.leaves(one.average))]
+assert max(moved) > 1e-4
+"""
+
+
+@pytest.mark.parametrize("code, algo", [(CODE, "ppo"), (CODE, "sac"), (CLIP, "")], ids=["ppo", "sac", "clip"])
+def test_eight_devices_equal_one(code, algo):
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "JAX_ENABLE_X64": "1",
@@ -46,7 +83,7 @@ def test_eight_devices_equal_one(algo):
     }
     root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", CODE, algo],
+        [sys.executable, "-c", code, algo],
         cwd=root,
         env=environment,
         capture_output=True,

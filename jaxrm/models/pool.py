@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxrm.models.attention import attend, split_heads
-from jaxrm.models.layers import linear, matmul
+from jaxrm.models.attention import split_heads
+from jaxrm.models.layers import linear, matmul, norm_dtype
 from jaxrm.models.transformer import Mlp, TransformerConfig
 
 
@@ -44,10 +44,20 @@ class MeanPool(nnx.Module):
 
 
 def _gather(query: jax.Array, x: jax.Array, qkv: nnx.LinearGeneral, heads: int) -> jax.Array:
-    """[n, width] asks [n, length, width]; only the query itself is projected as a query."""
+    """[n, width] asks [n, length, width], as attention does.
+
+    There is one query, so the key's matrix is taken to it and the value's to what it gathers, and no token is
+    projected: q . (K x) = (K' q) . x, and V sum(p x) = sum(p V x). The key's bias adds the same to all scores
+    of a head, which softmax does not see; the value's comes once, for weights sum to one.
+    """
     assert qkv.bias is not None
-    kernel, bias = qkv.kernel[...], qkv.bias[...].astype(x.dtype)
-    q = matmul(query, kernel[:, 0]) + bias[0]
-    k, v = jnp.moveaxis(matmul(x, kernel[:, 1:]) + bias[1:], -2, 0)
-    q, k, v = (split_heads(a, heads) for a in (q[:, None], k, v))
-    return attend(q, k, v).reshape(query.shape)
+    kernel, bias = (p[...].astype(x.dtype) for p in (qkv.kernel, qkv.bias))
+    wide = norm_dtype(x.dtype)
+    key, value = (split_heads(kernel[:, which], heads) for which in (1, 2))  # [width, heads, head]
+    q = split_heads(matmul(query, kernel[:, 0]) + bias[0], heads)
+    q = jnp.einsum("nhd,ihd->nhi", q * q.shape[-1] ** -0.5, key, preferred_element_type=wide)
+    scores = jnp.einsum("nhi,nti->nht", q.astype(x.dtype), x, preferred_element_type=wide)
+    weights = jax.nn.softmax(scores, axis=-1).astype(x.dtype)
+    seen = jnp.einsum("nht,nti->nhi", weights, x, preferred_element_type=wide).astype(x.dtype)
+    gathered = jnp.einsum("nhi,ihd->nhd", seen, value, preferred_element_type=wide).astype(x.dtype)
+    return gathered.reshape(query.shape) + bias[2]

@@ -100,13 +100,14 @@ def test_siglip(activation, projection, tmp_path):
 
 
 @pytest.mark.parametrize("quick", [True, False])
-@pytest.mark.parametrize("layers", [(1, 2, 1, 3), (2, 1, 3, 1)])
-def test_clip_resnet(quick, layers, tmp_path):
+@pytest.mark.parametrize(("layers", "width"), [((1, 2, 1, 3), 8), ((2, 1, 3, 1), 8), ((1, 2, 1, 1), 32)])
+def test_clip_resnet(quick, layers, width, tmp_path):
+    """32 channels and more go by Winograd's transform on CPUs."""
     text = {"context_length": 9, "vocab_size": 40, "width": 24, "heads": 3, "layers": 2}
-    shapes = clip_resnet.shapes(layers, 8, 64, 14, text)
+    shapes = clip_resnet.shapes(layers, width, 64, 14, text)
     tensors = clip_resnet.random_tensors(shapes)
     save_file(tensors, tmp_path / files.OPEN_CLIP)
-    vision = {"image_size": 64, "layers": list(layers), "width": 8, "patch_size": None}
+    vision = {"image_size": 64, "layers": list(layers), "width": width, "patch_size": None}
     model = {"embed_dim": 14, "quick_gelu": quick, "vision_cfg": vision, "text_cfg": text}
     files.write_json(tmp_path / "open_clip_config.json", {"model_cfg": model, "preprocess_cfg": {}})
     tokens = np.random.default_rng(1).integers(0, 40, (4, 9))

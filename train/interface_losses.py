@@ -144,11 +144,11 @@ def score_pairs(interface: Interface, said: Words, pairs: Pairs, asked: bool = F
     same, kinds = pairs.same[0], pairs.same[0].shape[1]
     done = jnp.concatenate([jnp.ones((b, 1), bool), same, ~pairs.changed], axis=1)
     assert done.shape == rows.shape and kinds <= rows.shape[1]
-    told = _score(interface, said, _flat(first), rows, done, asked)
+    told = score_rows(interface, said, _flat(first), rows, done, asked)
     if n == 1:
         return PairScores(told[:, :1], told[:, 1:])
     own = jnp.repeat(pairs.own, n - 1)[:, None]
-    spoiled = _score(interface, said, _flat(rest), own, ~pairs.spoiled.reshape(-1, 1), asked)
+    spoiled = score_rows(interface, said, _flat(rest), own, ~pairs.spoiled.reshape(-1, 1), asked)
     return PairScores(jnp.concatenate([told[:, :1], spoiled.reshape(b, n - 1)], axis=1), told[:, 1:])
 
 
@@ -156,10 +156,15 @@ def _flat(batch: Trajectories) -> Trajectories:
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
 
 
-def _score(
-    interface: Interface, said: Words, batch: Trajectories, rows: Array, done: Array, asked: bool
+def score_rows(
+    interface: Interface,
+    said: Words,
+    batch: Trajectories,
+    rows: Int[Array, "b n"],
+    done: Bool[Array, "b n"],
+    asked: bool = False,
 ) -> Float[Array, "b n"]:
-    """Rows [b, n] of the tails behind each trajectory."""
+    """Each trajectory with its rows of the tails; of questions the answer `done`, if `asked` the log-odds."""
     lm, before = said.reading
     tails = said.tails[rows]
     if not tails.asks:

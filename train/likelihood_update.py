@@ -21,9 +21,9 @@ from envs.humanoid.motion_captions import wordings
 from envs.humanoid.motion_truth import Signs, truth
 from envs.types import Env
 from jaxrm.models.interface import Interface
-from jaxrm.rewards.likelihood import Trajectories, tail_scores
+from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.rewards.likelihood_reward import LikelihoodReward
-from train.interface_losses import Words
+from train.interface_losses import Words, score_rows
 from train.sums import AXIS, total
 from train.trajectories import Batch, Dataset, change_instructions, spoil
 
@@ -160,18 +160,13 @@ def pair_scores(
 ) -> tuple[Float[Array, "b"], Float[Array, "b r+q"]]:
     """Log-likelihoods of each episode's own instruction, and of the wrong pairs: of the others with it, of it
     with the spoiled. Where the tails ask, of the right answer."""
-    lm, before = words.reading
     (b, r), q = drawn.others.shape, drawn.spoiled.mask.shape[1]
     rows = jnp.concatenate([drawn.said[:, None], drawn.others], axis=1)
     right = jnp.concatenate([jnp.ones((b, 1), bool), ~drawn.is_wrong[:, :r]], axis=1)
+    told = score_rows(interface, words, drawn.data.trajectories, rows, right)
     again, still = jnp.repeat(drawn.said, q)[:, None], ~drawn.is_wrong[:, r:].reshape(-1, 1)
     flat = jax.tree.map(lambda x: x.reshape(b * q, *x.shape[2:]), drawn.spoiled)
-    scores = []
-    for batch, picks, done in ((drawn.data.trajectories, rows, right), (flat, again, still)):
-        tails = words.tails[picks]
-        tails = tails.answered(done) if tails.asks else tails
-        scores.append(tail_scores(lm, interface, before, batch, tails))
-    told, spoiled = scores
+    spoiled = score_rows(interface, words, flat, again, still)
     return told[:, 0], jnp.concatenate([told[:, 1:], spoiled.reshape(b, q)], axis=1)
 
 

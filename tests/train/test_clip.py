@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from optax.contrib import MuonDimensionNumbers
 
 import jaxrm
 from envs.humanoid import captions, tasks
@@ -73,14 +74,16 @@ def test_the_loss_is_zero_where_the_logits_are_the_targets():
 def test_muon_moves_the_matrices_of_the_blocks_alone(scene_clip):
     """A matrix of a layer moves along its own axes; embeddings, norms, biases and read-outs are AdamW's."""
     weights = {"clip": scene_clip.model, "places": jnp.zeros((8, 8))}
-    axes = jax.tree.leaves(
-        clip_update.matrices(weights), is_leaf=lambda x: x is None or hasattr(x, "reduction_axis")
-    )
-    for leaf, axis in zip(jax.tree.leaves(weights), axes, strict=True):
-        assert (axis is not None) == (
-            leaf.ndim >= 3 and leaf.shape[0] in (2, 4) and leaf.shape[1] in (128, 512)
+    axes = clip_update.matrices(weights)
+    chosen = {
+        jax.tree_util.keystr(path).removesuffix(".value"): (shape.reduction_axis, shape.output_axis)
+        for path, shape in jax.tree_util.tree_leaves_with_path(
+            axes, is_leaf=lambda x: isinstance(x, MuonDimensionNumbers)
         )
-    assert sum(axis is not None for axis in axes) == 2 * 4  # qkv, out, up, down of either tower
+    }
+    blocks = [f"['clip'].{tower}.transformer.blocks" for tower in ("vision", "text")]
+    last = {"attention.qkv": 3, "attention.out": 2, "mlp.up": 2, "mlp.down": 2}
+    assert chosen == {f"{at}.{part}.kernel": ((1,), (axis,)) for at in blocks for part, axis in last.items()}
 
 
 @pytest.mark.parametrize("wrong", [{"images": 100}, {"texts": 63}, {"batch": 3, "images": 150}])

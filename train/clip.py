@@ -78,7 +78,8 @@ def main(config: ClipConfig) -> None:
 
     clip_report.write_training(config, time.time() - start)
     console.print(f"wrote {config.out}; judging ...")
-    clip_report.write(clip, env, config.out, key_judge)
+    # as users get it; what was trained lies on all devices
+    clip_report.write(jaxrm.load_clip(str(config.out)), env, config.out, key_judge)
 
 
 def judge(config: JudgeConfig) -> None:

@@ -82,7 +82,8 @@ def make_learner(
 def _optimizer(config: ClipConfig) -> optax.GradientTransformation:
     """Muon for the towers' matrices, AdamW for the rest.
 
-    At 102,400 frames, all else equal: captions .046 and mean AUC .83; with AdamW alone .061 and .74.
+    One seed, 102,400 frames in batches of 128, all else equal: captions .046 and mean AUC .83; with AdamW
+    alone .061 and .74.
     """
     steps = config.images // config.batch
     warmup = min(500, steps // 10 + 1)

@@ -53,7 +53,7 @@ def mean_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
     """Means over squares of 2 x 2; an odd last row or column falls away, as in torch."""
     rows, columns = x.shape[1] // 2, x.shape[2] // 2
     wide = x[:, : 2 * rows, : 2 * columns].astype(norm_dtype(x.dtype))
-    # a sum of four slices, for XLA's reduction over the squares takes CPUs ten times as long
+    # four slices summed: XLA's reduction over the squares took a seventh of RN50's time on CPUs
     total = wide[:, ::2, ::2] + wide[:, 1::2, ::2] + wide[:, ::2, 1::2] + wide[:, 1::2, 1::2]
     return (total / 4).astype(x.dtype)
 

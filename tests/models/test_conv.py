@@ -18,10 +18,16 @@ def inputs(shape: tuple[int, ...], outputs: int, size: int) -> tuple[jax.Array, 
     return x, jax.random.normal(kernel, (size, size, shape[-1], outputs), jnp.bfloat16)
 
 
-@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(
-    ("shape", "size"),
-    [((2, 8, 5, 64), 1), ((1, 6, 6, 64), 5), ((2, 6, 6, 16), 3), ((0, 6, 6, 64), 3)],
+    ("shape", "size", "stride"),
+    [
+        *[((2, 8, 5, 64), 1, stride) for stride in (1, 2)],
+        *[((1, 6, 6, 64), 5, stride) for stride in (1, 2)],
+        *[((2, 6, 6, 16), 3, stride) for stride in (1, 2)],
+        *[((0, 6, 6, 64), 3, stride) for stride in (1, 2)],
+        ((5, 9, 7, 64), 3, 2),
+        ((45, 20, 20, 64), 3, 2),
+    ],
 )
 def test_bfloat16_is_rounded_once(shape, size, stride):
     x, kernel = inputs(shape, 6, size)
@@ -31,7 +37,7 @@ def test_bfloat16_is_rounded_once(shape, size, stride):
     np.testing.assert_allclose(np.asarray(got, np.float32), want, rtol=HALF_A_STEP, atol=1e-3)
 
 
-@pytest.mark.parametrize(("dtype", "error"), [("float64", 1e-14), ("float32", 1e-6), ("bfloat16", 6e-3)])
+@pytest.mark.parametrize(("dtype", "error"), [("float64", 1e-14), ("float32", 1e-6), ("bfloat16", 5e-3)])
 @pytest.mark.parametrize(
     "shape",
     [

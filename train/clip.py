@@ -25,8 +25,8 @@ from jaxrm.weights.tokens import TextProcessor, TrainingWords
 from train import clip_report, scenes
 from train.clip_config import ClipConfig, JudgeConfig
 from train.clip_update import LOSSES, Corpus, Scale, make_learner, make_run
+from train.mesh import make_mesh
 from train.origin import check_free
-from train.program import make_mesh
 from train.vocabulary import train_tokenizer
 
 CONTEXT = 32  # tokens

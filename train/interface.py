@@ -19,7 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 from rich.console import Console
 
@@ -30,7 +29,8 @@ from jaxrm.weights import DecoderCheckpoint
 from train import interface_report
 from train.interface_align import align
 from train.interface_data import Datasets, Source, make_or_load
-from train.interface_losses import PROTOCOLS, Negatives, Pairs, Protocol, Words, draw_pairs, value_and_slope
+from train.interface_losses import PROTOCOLS, Negatives, Protocol, Words, draw_pairs, value_and_slope
+from train.mesh import spread_rows
 from train.origin import check_free
 from train.trajectories import Dataset
 
@@ -247,7 +247,7 @@ def epoch(
 
     def step(state: TrainingState, args: tuple[Array, Array]) -> tuple[TrainingState, Array]:
         rows, key = args
-        pairs = spread(draw_pairs(key, data[rows], said, config.negatives))
+        pairs = spread_rows(draw_pairs(key, data[rows], said, config.negatives))
         value, slope = value_and_slope(
             state.interface, said, pairs, config.protocol, config.temperature, config.chunk
         )
@@ -257,15 +257,6 @@ def epoch(
         return TrainingState(after, memory), value
 
     return jax.lax.scan(step, state, (order, jax.random.split(key_steps, steps)))
-
-
-def spread(pairs: Pairs) -> Pairs:
-    """The trajectories of a batch over all devices; what they are scored with is on each of them."""
-    devices = jax.devices()
-    if len(devices) == 1:
-        return pairs
-    rows = NamedSharding(Mesh(np.array(devices), ("data",)), PartitionSpec("data"))
-    return jax.lax.with_sharding_constraint(pairs, rows)
 
 
 def done_only(data: Dataset) -> Dataset:

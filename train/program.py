@@ -23,6 +23,7 @@ from envs.types import Env, State, has_truth
 from train import success
 from train.config import PolicyConfig
 from train.learner import Experience, Learner, TrainState
+from train.mesh import make_mesh
 from train.networks import init_statistics
 from train.rewards import Looks, LoopReward
 from train.rollout import (
@@ -60,12 +61,6 @@ class Program(NamedTuple):
     shardings: TrainState
     mesh: Mesh
     seeds: int
-
-
-def make_mesh(devices: list[Any] | None = None) -> Mesh:
-    """All devices along `data`; `model` is there for large frozen encoders."""
-    devices = jax.devices() if devices is None else devices
-    return Mesh(np.array(devices).reshape(-1, 1), ("data", "model"))
 
 
 def make_program(

@@ -14,7 +14,8 @@ from envs.humanoid import captions, tasks
 from envs.humanoid.postures import LEGS, Sampler
 from jaxrm.metrics import spearman
 from jaxrm.weights import files
-from train import clip_config, clip_judge, clip_report, clip_update
+from train import clip as program
+from train import clip_config, clip_judge, clip_report, clip_update, muon
 from train.vocabulary import END, START, train_tokenizer
 
 
@@ -74,7 +75,7 @@ def test_the_loss_is_zero_where_the_logits_are_the_targets():
 def test_muon_moves_the_matrices_of_the_blocks_alone(scene_clip):
     """A matrix of a layer moves along its own axes; embeddings, norms, biases and read-outs are AdamW's."""
     weights = {"clip": scene_clip.model, "places": jnp.zeros((8, 8))}
-    axes = clip_update.matrices(weights)
+    axes = muon.matrices(weights)
     chosen = {
         jax.tree_util.keystr(path).removesuffix(".value"): (shape.reduction_axis, shape.output_axis)
         for path, shape in jax.tree_util.tree_leaves_with_path(
@@ -167,7 +168,9 @@ def test_the_shipped_prompts_are_known_and_others_refused(scene_clip):
 
 @pytest.mark.slow
 def test_training_from_random_weights_end_to_end(tmp_path, env):
-    config = program.ClipConfig(out=tmp_path / "tiny", images=2560, batch=64, pool=2048, steps_per_call=10)
+    config = clip_config.ClipConfig(
+        out=tmp_path / "tiny", images=2560, batch=64, pool=2048, steps_per_call=10
+    )
     program.main(config)
     clip = jaxrm.load_clip(config.out)
     assert clip.embed_images(np.zeros((2, 64, 64, 3), np.uint8)).shape == (2, config.projection)

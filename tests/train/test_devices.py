@@ -12,7 +12,8 @@ import sys
 import jax, numpy as np
 import train
 from train.parts import Parts
-from train.program import make_mesh, make_program
+from train.mesh import make_mesh
+from train.program import make_program
 
 config = train.PolicyConfig(
     "pendulum", reward="truth", num_envs=32, unroll_length=8, epochs=2, minibatches=2,
@@ -42,7 +43,7 @@ from envs.humanoid import captions, tasks
 from envs.humanoid.measure import Measures
 from jaxrm.models import Clip
 from train import clip, clip_config, clip_update, scenes
-from train.program import make_mesh
+from train.mesh import make_mesh
 
 def draw_one(env, qpos, key, size):  # quick to compile
     keys = jax.random.split(key, 3)

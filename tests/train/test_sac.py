@@ -8,9 +8,10 @@ import pytest
 from envs.pendulum import Pendulum
 from train import replay, sac
 from train.config import PolicyConfig
+from train.mesh import make_mesh
 from train.networks import init_statistics, make_actor, make_twin_critic
 from train.parts import make_learner
-from train.program import make_mesh, make_program, state_like
+from train.program import make_program, state_like
 from train.rewards import LoopReward
 
 GAMMA = 0.9

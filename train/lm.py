@@ -28,7 +28,9 @@ from jaxrm.rewards.prompts import ANSWERS, ASK, DESCRIBE
 from jaxrm.weights import DecoderCheckpoint, DecoderProcessor
 from train import lm_card, lm_films, lm_report
 from train.lm_films import Film
-from train.lm_read import Corpus, corpus, read_frames, tail_log_probs
+from train.lm_read import NOTHING, Corpus, corpus, read_frames, tail_log_probs
+from train.mesh import spread_rows
+from train.muon import make_optimizer
 from train.origin import check_free
 from train.trajectories import sentences
 from train.vocabulary import END, START, train_tokenizer
@@ -59,7 +61,13 @@ class LmConfig:
     ask_weight: float = 1.0
     """Weight of the answers."""
     learning_rate: float = 3e-3
+    """Of AdamW, for all but the matrices of the blocks, at its highest."""
     weight_decay: float = 0.05
+    """And its weight decay."""
+    matrix_learning_rate: float = 0.02
+    """Of Muon, for the matrices of the blocks, at its highest."""
+    matrix_weight_decay: float = 0.005
+    """And its weight decay."""
     ema: float = 0.99
     """Decay of the weight average that is saved."""
     wordings: int = 32
@@ -97,8 +105,11 @@ def main(config: LmConfig) -> None:
 
     Raises:
       FileExistsError: there is a checkpoint in `out` and `overwrite` is not set.
+      ValueError: the batch does not divide over the devices.
     """
     check_free(config.out, config.overwrite)
+    if config.batch % jax.device_count():
+        raise ValueError(f"a batch of {config.batch} is no multiple of the {jax.device_count()} devices")
     config.out.mkdir(parents=True, exist_ok=True)
     console, start = Console(), time.time()
     key_model, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 3)
@@ -129,7 +140,7 @@ def main(config: LmConfig) -> None:
 def make_processor(config: LmConfig) -> DecoderProcessor:
     """A tokeniser of its own, and the decoder's config, whose vocabulary it gives."""
     language = {words for held in (False, True) for words in sentences(config.wordings, held)}
-    tokenizer = train_tokenizer([*language, *lm_films.WORDS, *ANSWERS, *(DESCRIBE, ASK)])
+    tokenizer = train_tokenizer([*language, NOTHING, *lm_films.WORDS, *ANSWERS, *(DESCRIBE, ASK)])
     head = config.width // config.heads
     blocks = BlocksConfig(
         config.width,
@@ -154,10 +165,13 @@ def begin(config: LmConfig, model: Decoder) -> Learner:
 
 
 def _optimiser(config: LmConfig) -> optax.GradientTransformation:
-    warm = min(200, config.steps // 10 + 1)
-    schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warm, config.steps, 1e-5)
-    return optax.chain(
-        optax.clip_by_global_norm(1.0), optax.adamw(schedule, b2=0.98, weight_decay=config.weight_decay)
+    return make_optimizer(
+        config.steps,
+        min(200, config.steps // 10 + 1),
+        config.learning_rate,
+        config.weight_decay,
+        config.matrix_learning_rate,
+        config.matrix_weight_decay,
     )
 
 
@@ -166,13 +180,13 @@ def run_steps(
 ) -> tuple[Learner, Float[Array, "2"]]:
     """`steps_per_call` updates in one program, on trajectories that are made for them; the mean losses."""
     key_pool, key_steps = jax.random.split(key)
-    drawn = lm_films.pool(motions, key_pool, config.batch * config.steps_per_call)
+    drawn = lm_films.pool(motions, key_pool, config.batch * config.steps_per_call, block=config.batch)
     order = jnp.arange(len(drawn.which)).reshape(config.steps_per_call, config.batch)
 
     def step(learner: Learner, args: tuple[Array, Array]) -> tuple[Learner, Array]:
         rows, key = args
         key_film, key_loss = jax.random.split(key)
-        film = lm_films.tell(key_film, drawn[rows])
+        film = spread_rows(lm_films.tell(key_film, drawn[rows]))
         weights: Any = learner.model
         total = jax.grad(lambda w: _weighted(config, loss(w, config, said, film, key_loss)), has_aux=True)
         slope, losses = total(weights)
@@ -192,16 +206,19 @@ def _weighted(config: LmConfig, losses: Float[Array, "2"]) -> tuple[Array, Array
 
 
 def loss(lm: Decoder, config: LmConfig, said: Corpus, film: Film, key: Array) -> Float[Array, "2"]:
-    """Mean -log p of what was done, a token, and of the right answers."""
+    """Mean -log p of what was done (`NOTHING` behind a film that does nothing), a token, and of the right
+    answers."""
     keys = jax.random.split(key, 5)
     b = len(film.mask)
     shown = jnp.arange(b) >= b // BLIND
-    told = jax.random.categorical(
-        keys[0], jnp.where(film.truth & said.known, 0.0, NEVER), shape=(config.describes, b)
-    ).T
-    true = jnp.take_along_axis(film.truth & said.known, told, axis=1)  # false where nothing was done
+    known = film.truth & said.known
+    told = jax.random.categorical(keys[0], jnp.where(known, 0.0, NEVER), shape=(config.describes, b)).T
+    idle = ~film.truth.any(axis=1, keepdims=True)
+    told = jnp.where(idle, said.nothing, told)
+    true = jnp.where(idle, shown[:, None], known.any(axis=1, keepdims=True))
     describes = said.describe[said.rows(keys[1], told)]
-    asked, done = questions(keys[2], config.asks, said, film.truth, told[:, 0])
+    right = jnp.where(known.any(axis=1), told[:, 0], film.which)
+    asked, done = questions(keys[2], config.asks, said, film.truth, right)
     asks = said.ask[said.rows(keys[3], asked)].answered(done)
     noise = lm_films.noise(keys[4], (*film.mask.shape, lm.config.blocks.width))
     vectors = lm_films.frame_vectors(lm, said.films, film.weights, noise)
@@ -219,10 +236,12 @@ def _mean(values: Array, counts: Array) -> Array:
 def questions(
     key: Array, count: int, said: Corpus, truth: Bool[Array, "b instructions"], right: Int[Array, "b"]
 ) -> tuple[Int[Array, "b count"], Bool[Array, "b count"]]:
-    """Instructions to ask about: half of them true ones where there are any, then changed ones and others."""
+    """Instructions to ask about: half of them true ones, or `right` where there are none; then changed ones
+    and others."""
     b, keys = len(truth), jax.random.split(key, 4)
     known = truth & said.known
     yes = jax.random.categorical(keys[0], jnp.where(known, 0.0, NEVER), shape=(count // 2, b)).T
+    yes = jnp.where(known.any(axis=1, keepdims=True), yes, right[:, None])
     options = said.changes[right]
     fits = (options >= 0) & said.known[options]
     change = jax.random.categorical(keys[1], jnp.where(fits, 0.0, NEVER), axis=1)[:, None]

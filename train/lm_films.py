@@ -18,7 +18,8 @@ from jaxrm.metrics.reorder import Order, reorder
 from jaxrm.models.decoder import Decoder
 from jaxrm.weights import DecoderProcessor
 from jaxrm.weights.decoder_text import pad
-from train.trajectories import draw_instructions
+from train.mesh import spread_rows
+from train.trajectories import ALWAYS_WRONG, draw_instructions
 
 POSTURES = {  # of each of the oracle's conditions
     "standing": "standing",
@@ -64,23 +65,32 @@ class Film(NamedTuple):
       weights: how far each of `WORDS` holds, 0 to 1.
       mask: which frames count.
       truth: which instructions each carries out.
+      which: the instruction that was carried out before the film was spoiled.
     """
 
     weights: Float[Array, "b t words"]
     mask: Bool[Array, "b t"]
     truth: Bool[Array, "b instructions"]
+    which: Int[Array, "b"]
 
 
-def pool(motions: Motions, key: Array, count: int, split: str = "train") -> Pool:
-    """Kinematic trajectories: neither physics nor frames are needed to tell them in words. Pure."""
+def pool(motions: Motions, key: Array, count: int, split: str = "train", block: int = 64) -> Pool:
+    """Kinematic trajectories: neither physics nor frames are needed to tell them in words. Pure.
+
+    Args:
+      block: made at a time, spread over the devices; it divides `count`.
+    """
     key_which, key_plan = jax.random.split(key)
     which = draw_instructions(key_which, count, split)
 
-    def one(args: tuple[Array, Array]) -> tuple[Signs, Array]:
-        plan = motions.plan(*args)
+    def one(key: Array, which: Array) -> tuple[Signs, Array]:
+        plan = motions.plan(key, which)
         return signs(motions.env, motions.path(plan)), motions.mask(plan)
 
-    seen, mask = jax.lax.map(one, (jax.random.split(key_plan, count), which), batch_size=64)
+    rows = jax.random.split(key_plan, count), which
+    blocks = jax.tree.map(lambda x: x.reshape(-1, block, *x.shape[1:]), rows)
+    made = jax.lax.map(lambda block: jax.vmap(one)(*spread_rows(block)), blocks)
+    seen, mask = jax.tree.map(lambda x: x.reshape(count, *x.shape[2:]), made)
     return Pool(seen, mask, which)
 
 
@@ -88,21 +98,24 @@ def tell(key: Array, drawn: Pool, spoil: bool = True) -> Film:
     """Tells trajectories in words, some of them faster, slower or spoiled in time; pure.
 
     Args:
-      spoil: half of them are reversed, frozen, shuffled, cut short or hurried, and judged again.
+      spoil: half of them are reversed, frozen, shuffled, cut short or hurried, and judged again; those of
+        `ALWAYS_WRONG` carry out nothing.
     """
     keys = jax.random.split(key, 4)
     b, t = drawn.mask.shape
     soft = _soft(keys[0], drawn)
     order = Order(jnp.broadcast_to(jnp.arange(t), (b, t)), drawn.mask)
+    never = jnp.zeros(b, bool)
     if spoil:
         orders = reorder(keys[1], drawn.mask)
         choices = jax.tree.map(lambda *x: jnp.stack(x), order, *orders.values())
         chance = jnp.array([AS_IT_IS, *[(1 - AS_IT_IS) / len(orders)] * len(orders)])
         pick = jax.random.choice(keys[2], len(chance), (b,), p=chance)
         order = jax.tree.map(lambda x: x[pick, jnp.arange(b)], choices)
-    judged = jax.vmap(truth)(jax.tree.map(order.of, drawn.signs), order.mask)
+        never = jnp.array([False, *(name in ALWAYS_WRONG for name in orders)])[pick]
+    judged = jax.vmap(truth)(jax.tree.map(order.of, drawn.signs), order.mask) & ~never[:, None]
     paced = _pace(keys[3], order)
-    return Film(paced.of(soft), paced.mask, judged)
+    return Film(paced.of(soft), paced.mask, judged, drawn.which)
 
 
 def _soft(key: Array, drawn: Pool) -> Float[Array, "b t words"]:

@@ -15,14 +15,17 @@ from jaxrm.weights import DecoderProcessor
 from train import lm_films
 from train.trajectories import sentences
 
+NOTHING = "nothing that has a name"  # what is said of a film in which no instruction is carried out
+
 
 class Corpus(NamedTuple):
     """What is read, as tokens.
 
     Attributes:
       before: the prompt's words before the frames.
-      describe, ask: tails with `wordings` rows an instruction, [instructions * wordings, ..]; a description
-        goes on to the end of the text.
+      describe: tails with `wordings` rows an instruction and then as many of `NOTHING`,
+        [(instructions + 1) * wordings, ..]; they go on to the end of the text.
+      ask: likewise, [instructions * wordings, ..]; nobody asks for nothing.
       films: tokens of the words that stand in the place of frames.
       known: instructions that training may use.
       changes: numbers of changed instructions, [instructions, most], -1 for none.
@@ -37,7 +40,12 @@ class Corpus(NamedTuple):
 
     @property
     def wordings(self) -> int:
-        return len(self.describe.tokens) // len(INSTRUCTIONS)
+        return len(self.ask.tokens) // len(INSTRUCTIONS)
+
+    @property
+    def nothing(self) -> int:
+        """The number that stands for `NOTHING`, behind those of instructions."""
+        return len(INSTRUCTIONS)
 
     def rows(self, key: Array, numbers: Int[Array, "*b"]) -> Int[Array, "*b"]:
         """Rows of the tails: one wording each."""
@@ -49,7 +57,7 @@ def corpus(processor: DecoderProcessor, wordings: int, held: bool = False) -> Co
     said = sentences(wordings, held)
     return Corpus(
         jnp.asarray(processor.begin(Prompt.of(DESCRIBE).before), jnp.int32),
-        _ended(describe(processor, said), processor.config.eos_token_ids[0]),
+        _ended(describe(processor, (*said, *[NOTHING] * wordings)), processor.config.eos_token_ids[0]),
         ask(processor, said),
         lm_films.word_tokens(processor),
         jnp.asarray(~held_out() & feasible()),

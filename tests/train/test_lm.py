@@ -80,6 +80,20 @@ def test_spoiled_films_are_judged_again():
     assert not kneels[first == 1].any() and truth[:128, NUMBERS[(Action("get up"),)]][first == 1].any()
 
 
+def test_films_that_show_nothing_whole_do_nothing(said):
+    """Frozen, shuffled and far too fast: always wrong, and there is a sentence to say so."""
+    many = jax.tree.map(lambda x: jnp.repeat(x, 64, axis=0), pool())
+    film = jax.jit(lm_films.tell)(jax.random.key(1), many)
+    idle, shown = ~np.asarray(film.truth).any(axis=1), np.asarray(film.weights)
+    still = np.abs(np.diff(shown[:, :, : len(CONDITIONS)], axis=1)).max(axis=(1, 2)) == 0
+    assert still.mean() > 0.05 and idle[still].all()
+    assert 0.2 < idle.mean() < 0.5
+    tokens, mask = said.describe.tokens, said.describe.mask
+    assert len(tokens) == (said.nothing + 1) * said.wordings
+    last = np.asarray(tokens[said.nothing * said.wordings :])[:, : int(mask[-1].sum())]
+    assert (last == last[0]).all()
+
+
 def test_frames_are_sums_of_the_embeddings_of_their_words(processor, model, said):
     weights = np.zeros((1, 2, len(WORDS)), np.float32)
     weights[0, 0, WORDS.index("left leg")], weights[0, 1, WORDS.index("kneeling")] = 1.0, 0.5

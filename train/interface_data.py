@@ -1,5 +1,6 @@
 """Embedded trajectories in a file, so that several trainings look at the same films once."""
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,13 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrm
-from envs.humanoid import tasks
+from envs.humanoid import concepts, contact, criteria, instructions, measure, motion_truth, tasks
 from envs.humanoid.motion_truth import Signs
 from envs.humanoid.motions import Motions
+from train.session import tree_digest
 from train.trajectories import SPLITS, Batch, Dataset, maker
 
 TASK = "standing"  # whose body and scene the trajectories are of
 BLOCK = 256  # trajectories a call of the compiled program
+ORACLE = (concepts, contact, criteria, instructions, measure, motion_truth)  # what it says follows from these
 _TRAIN = "train"
 _UNSEEN = "unseen"  # of the training split, of another seed: other starts, and for other wordings
 
@@ -33,6 +36,13 @@ class Source(NamedTuple):
     trajectories: int
     judged: int
     seed: int
+
+    def stamp(self) -> dict[str, str]:
+        """What a file made of it must say: also which weights saw, and which oracle judged."""
+        judged_by = hashlib.sha256(b"".join(Path(str(part.__file__)).read_bytes() for part in ORACLE))
+        named = {name: str(value) for name, value in self._asdict().items()}
+        weights = tree_digest(jaxrm.load_clip(self.model).model)
+        return named | {"weights": weights, "oracle": judged_by.hexdigest()[:16]}
 
 
 Datasets = dict[str, Dataset]
@@ -72,7 +82,7 @@ def make_or_load(source: Source, file: Path | None) -> Datasets:
 
 def save(source: Source, datasets: Datasets, file: Path) -> None:
     """Writes a file of arrays, whole or not at all."""
-    arrays = {"source": np.array([str(value) for value in source])}
+    arrays = {"source": np.array([f"{name}={value}" for name, value in source.stamp().items()])}
     for name, data in datasets.items():
         arrays |= {f"{name}/{place}": np.asarray(x) for place, x in enumerate(jax.tree.leaves(data))}
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -98,10 +108,10 @@ def load(source: Source, file: Path) -> Datasets:
             }
     except (KeyError, OSError, EOFError, ValueError) as error:
         raise ValueError(f"{file} holds no trajectories that were embedded here: {error}") from error
-    wanted = tuple(str(value) for value in source)
+    wanted = tuple(f"{name}={value}" for name, value in source.stamp().items())
     if made != wanted:
         raise ValueError(
-            f"{file} holds trajectories of {dict(zip(Source._fields, made, strict=True))}, wanted are those "
-            f"of {source._asdict()}: name another file, or remove it"
+            f"{file} holds trajectories of {', '.join(made)}; wanted are those of {', '.join(wanted)}: name"
+            " another file, or remove it"
         )
     return {name: jax.tree.unflatten(like, leaves) for name, leaves in found.items()}

@@ -183,8 +183,11 @@ def test_trajectories_there_and_back(data, tmp_path, monkeypatch):
     assert back.keys() == made.keys()
     for one, other in zip(jax.tree.leaves(made), jax.tree.leaves(back), strict=True):
         np.testing.assert_array_equal(one, other)
-    with pytest.raises(ValueError, match="'seed': '0'"):
+    with pytest.raises(ValueError, match="seed=0"):
         interface_data.make_or_load(source._replace(seed=1), tmp_path / "sub" / "films.npz")
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="weights=others"):
+        patch.setattr(interface_data, "tree_digest", lambda tree: "others")  # trained again since
+        interface_data.make_or_load(source, tmp_path / "sub" / "films.npz")
     (tmp_path / "broken.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match="no trajectories"):
         interface_data.make_or_load(source, tmp_path / "broken.npz")

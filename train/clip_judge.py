@@ -58,7 +58,7 @@ class Quality(NamedTuple):
     paths: dict[str, Float[np.ndarray, "points"]]
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """Embedded frames, and what was measured in them."""
 
     clip: ClipCheckpoint
@@ -73,22 +73,32 @@ class _Seen(NamedTuple):
 
 
 def judge(clip: ClipCheckpoint, env: Humanoid, key: Array, count: int = 8192) -> Quality:
-    """All figures, on `count` states: a third sampled, a third pulled to claims, a third under physics."""
-    key_sample, key_pool, key_draw = jax.random.split(key, 3)
+    """All figures, on `count` states of `held_out_states`."""
+    key_states, key_draw = jax.random.split(key)
+    return judge_states(clip, env, held_out_states(env, key_states, count), key_draw)
+
+
+def held_out_states(env: Humanoid, key: Array, count: int) -> Float[Array, "n nq"]:
+    """A third sampled, a third pulled to claims, a third under physics."""
+    key_sample, key_pool = jax.random.split(key)
     sampled = jax.jit(jax.vmap(Sampler(env).sample))(jax.random.split(key_sample, count // 3))
-    qpos = jnp.concatenate([sampled, scenes.state_pool(env, key_pool, count - count // 3)])
-    return judge_states(clip, env, qpos, key_draw)
+    return jnp.concatenate([sampled, scenes.state_pool(env, key_pool, count - count // 3)])
 
 
-def judge_states(clip: ClipCheckpoint, env: Humanoid, qpos: Float[Array, "n nq"], key: Array) -> Quality:
-    """The same on given states, each drawn from a random camera."""
+def see(clip: ClipCheckpoint, env: Humanoid, qpos: Float[Array, "n nq"], key: Array) -> Seen:
+    """States drawn from a random camera each, and embedded."""
     size = clip.processor.images.size
     batch = jax.lax.map(
         lambda x: scenes.draw_one(env, x[0], x[1], size),
         (qpos, jax.random.split(key, len(qpos))),
         batch_size=512,
     )
-    seen = _Seen(clip, np.asarray(clip.embed_images(batch.frames)), batch.measures)
+    return Seen(clip, np.asarray(clip.embed_images(batch.frames)), batch.measures)
+
+
+def judge_states(clip: ClipCheckpoint, env: Humanoid, qpos: Float[Array, "n nq"], key: Array) -> Quality:
+    """The same on given states, each drawn from a random camera."""
+    seen = see(clip, env, qpos, key)
     return Quality(
         prompts=_prompts(seen),
         combinations=_combinations(seen),
@@ -104,7 +114,7 @@ def _auc(scores: Float[np.ndarray, "n"], labels: Bool[np.ndarray, "n"]) -> float
     return roc_auc(scores, labels) if min(labels.sum(), (~labels).sum()) >= FEWEST else float("nan")
 
 
-def _prompts(seen: _Seen) -> dict[str, float]:
+def _prompts(seen: Seen) -> dict[str, float]:
     bounds = {task.goal: task.bounds for task in TASKS.values()}
     for concept in POSTURES.values():
         bounds.setdefault(f"{SUBJECT} {concept.phrases[0]}", concept.bounds + SOUND)
@@ -113,7 +123,7 @@ def _prompts(seen: _Seen) -> dict[str, float]:
     return {sentence: _auc(seen.scores(sentence), seen.labels(wanted)) for sentence, wanted in bounds.items()}
 
 
-def _combinations(seen: _Seen) -> dict[str, float]:
+def _combinations(seen: Seen) -> dict[str, float]:
     result = {}
     for posture, arms in sorted(captions.HELD_OUT):
         sentence = f"{SUBJECT} {POSTURES[posture].phrases[0]}, {ARMS[arms].phrases[0]}"
@@ -122,7 +132,7 @@ def _combinations(seen: _Seen) -> dict[str, float]:
     return result
 
 
-def _denials(seen: _Seen) -> dict[str, float]:
+def _denials(seen: Seen) -> dict[str, float]:
     result = {}
     for concept in (*POSTURES.values(), *ARMS.values()):
         phrase = concept.phrases[0]
@@ -133,7 +143,7 @@ def _denials(seen: _Seen) -> dict[str, float]:
     return result
 
 
-def _sides(seen: _Seen) -> dict[str, float]:
+def _sides(seen: Seen) -> dict[str, float]:
     result = {}
     concepts = POSTURES | ARMS | DETAILS
     for name, concept in concepts.items():
@@ -148,7 +158,7 @@ def _sides(seen: _Seen) -> dict[str, float]:
     return result
 
 
-def _wordings(seen: _Seen) -> dict[str, float]:
+def _wordings(seen: Seen) -> dict[str, float]:
     result = {}
     for task in TASKS.values():
         unseen = [s for s in captions.claim(task.posture, task.arms) if captions.is_held_out(s)]

@@ -42,7 +42,7 @@ def posture(sampler, put, legs, arms="hanging"):
 
 
 def start(env, worlds=2):
-    return jax.vmap(env.reset)(jax.random.split(jax.random.key(0), worlds))
+    return jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), worlds))
 
 
 def test_names_list_the_eight_tasks():

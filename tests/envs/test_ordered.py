@@ -95,7 +95,7 @@ def test_an_arm_that_goes_up_and_down_is_a_success(env):
         state = env.step(put, jnp.zeros(env.action_size))
         return state, env.success(env.pose(state), *past_of(env, state))
 
-    state = jax.vmap(env.reset)(jax.random.split(jax.random.key(0), 3))
+    state = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), 3))
     passed = [state]
     success = []
     for which in worlds.T:
@@ -108,7 +108,7 @@ def test_an_arm_that_goes_up_and_down_is_a_success(env):
     qpos = jnp.stack([state.data.qpos for state in passed[1:]], axis=1)
     seen = jax.jit(jax.vmap(lambda qpos: motion_truth.signs(env, qpos)))(qpos)
     everything, number = jnp.ones(len(success), bool), NUMBERS[env.watch.instruction]
-    told = jax.vmap(lambda one: motion_truth.carried_out(one, everything, number))(seen)
+    told = jax.jit(jax.vmap(lambda one: motion_truth.carried_out(one, everything, number)))(seen)
     np.testing.assert_array_equal(success[-1], told)
     reward = np.stack([state.reward for state in passed[1:]])
     assert reward[-1, 0] > 0.9 and 0.5 <= reward[-1, 1] < 0.75 and reward[-1, 2] < 0.5

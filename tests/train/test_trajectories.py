@@ -72,7 +72,7 @@ def test_the_losses_take_them(data):
     shapes = Interface.abstract(config)
     draw = np.random.default_rng(0).normal
     interface = jax.tree.map(lambda x: jnp.asarray(draw(size=x.shape), jnp.float32), shapes)
-    worse = trajectories.spoil(jax.random.key(1), data)
+    worse = jax.jit(trajectories.spoil)(jax.random.key(1), data)
 
     @jax.jit
     def loss(interface):

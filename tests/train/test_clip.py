@@ -104,8 +104,9 @@ def test_the_renderer_still_draws_the_look_that_the_weights_know(env, scene_clip
     )
 
 
-HANDS_ON_HIPS = tasks.TASKS["hands-on-hips"].goal
-TOO_SHORT = "hands move by 16 cm on this way, a few pixels: 0.31 with the default weights"
+# Both predicates hold long before the end of the way, and what comes then has no order: hands are at the hips
+# from 42% on, a squat is one from 80% on.
+FALLS_SHORT = {tasks.TASKS["hands-on-hips"].goal: 0.79, "a humanoid robot squatting": 0.72}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,12 @@ def slopes(env, scene_clip):
 @pytest.mark.parametrize(
     "goal",
     [
-        pytest.param(goal, marks=pytest.mark.xfail(goal == HANDS_ON_HIPS, strict=True, reason=TOO_SHORT))
+        pytest.param(
+            goal,
+            marks=pytest.mark.xfail(
+                goal in FALLS_SHORT, strict=True, reason=f"{FALLS_SHORT.get(goal)} with the default weights"
+            ),
+        )
         for goal in clip_judge.PATHS
     ],
 )

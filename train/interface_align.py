@@ -17,6 +17,7 @@ from jaxrm.models import Decoder
 from jaxrm.models.interface import Interface
 from jaxrm.weights import DecoderCheckpoint
 from train import lm_films
+from train.mesh import spread_rows
 from train.trajectories import Dataset
 
 LEARNING_RATE = 3e-3
@@ -52,7 +53,7 @@ def align(
     def step(data: Dataset, wanted: Array, state: tuple, key: Array) -> tuple[tuple, Array]:
         weights, memory = state
         rows = jax.random.randint(key, (batch,), 0, len(wanted))
-        value, slope = jax.value_and_grad(misfit)(weights, data[rows], wanted[rows])
+        value, slope = jax.value_and_grad(misfit)(weights, *spread_rows((data[rows], wanted[rows])))
         change, memory = optimiser.update(slope, memory, weights)
         return (optax.apply_updates(weights, change), memory), value
 

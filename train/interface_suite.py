@@ -14,6 +14,7 @@ from jaxrm.models.interface import Interface
 from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.weights import DecoderCheckpoint
 from train.interface_losses import Negatives, PairScores, Protocol, Words, draw_pairs, score_pairs
+from train.mesh import spread_rows
 from train.trajectories import SPOILED, Dataset
 
 KINDS = (*SPOILED, *CHANGES)
@@ -88,7 +89,7 @@ def _judge_set(interface: Interface, said: Words, data: Dataset, key: Array) -> 
 
 @jax.jit
 def _judge_block(interface: Interface, said: Words, data: Dataset, key: Array) -> Found:
-    pairs = draw_pairs(key, data, said, ALL)
+    pairs = spread_rows(draw_pairs(key, data, said, ALL))
     moving = score_pairs(interface, said, pairs, asked=True)
     still = pairs._replace(trajectories=_one_frame(pairs.trajectories))
     static = score_pairs(interface, said, still, asked=True)

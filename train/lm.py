@@ -30,7 +30,6 @@ from train import lm_card, lm_films, lm_report
 from train.lm_films import Film
 from train.lm_read import NOTHING, Corpus, corpus, read_frames, tail_log_probs
 from train.mesh import spread_rows
-from train.muon import make_optimizer
 from train.origin import check_free
 from train.trajectories import sentences
 from train.vocabulary import END, START, train_tokenizer
@@ -49,7 +48,7 @@ class LmConfig:
     """Where the checkpoint goes, in Hugging Face's format."""
     overwrite: bool = False
     """Replace a checkpoint that lies in `out`."""
-    steps: int = 1800
+    steps: int = 3000
     """Whole calls of `steps_per_call`."""
     seed: int = 0
     batch: int = 24
@@ -61,13 +60,7 @@ class LmConfig:
     ask_weight: float = 1.0
     """Weight of the answers."""
     learning_rate: float = 3e-3
-    """Of AdamW, for all but the matrices of the blocks, at its highest."""
     weight_decay: float = 0.05
-    """And its weight decay."""
-    matrix_learning_rate: float = 0.02
-    """Of Muon, for the matrices of the blocks, at its highest."""
-    matrix_weight_decay: float = 0.005
-    """And its weight decay."""
     ema: float = 0.99
     """Decay of the weight average that is saved."""
     wordings: int = 32
@@ -165,13 +158,10 @@ def begin(config: LmConfig, model: Decoder) -> Learner:
 
 
 def _optimiser(config: LmConfig) -> optax.GradientTransformation:
-    return make_optimizer(
-        config.steps,
-        min(200, config.steps // 10 + 1),
-        config.learning_rate,
-        config.weight_decay,
-        config.matrix_learning_rate,
-        config.matrix_weight_decay,
+    warm = min(200, config.steps // 10 + 1)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warm, config.steps, 1e-5)
+    return optax.chain(
+        optax.clip_by_global_norm(1.0), optax.adamw(schedule, b2=0.98, weight_decay=config.weight_decay)
     )
 
 

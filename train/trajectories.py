@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from envs.humanoid import motion_captions
@@ -26,7 +27,10 @@ from jaxrm.rewards.likelihood_reward import encode_frames
 from jaxrm.weights import ImageSettings
 from jaxrm.weights.embed import run
 from train import scenes
+from train.mesh import make_mesh
+from train.sums import AXIS
 
+SHARDS = 8  # of a block, at most
 SINGLES = 0.3  # share of single actions among what is asked for
 SPLITS = ("train", "speeds", "views", "combinations")  # what is held out, one at a time; wordings come later
 # What spoils a trajectory whatever it shows; of the others the oracle says whether they do.
@@ -179,21 +183,42 @@ def maker(
     motions: Motions, vision: Network, images: ImageSettings, *, block: int = 256, dtype: str = "float16"
 ) -> Callable[[Array, int, str], Dataset]:
     """A function of key, count and split that makes datasets as `dataset` does, several of them with one
-    compiled program for physics, drawing and embedding: only the plans of a split are its own."""
+    compiled program for physics, drawing and embedding: only the plans of a split are its own.
 
-    def finish(vision: Network, key: Array, planned: Planned) -> Dataset:
+    A block is cut into shards, which are spread over the devices and have keys of their own, so that what is
+    made does not depend on how many devices there are.
+    """
+    shards = math.gcd(SHARDS, block // 2)
+    mesh = make_mesh(jax.devices()[: math.gcd(shards, jax.device_count())])
+
+    def one(vision: Network, key: Array, planned: Planned) -> Dataset:
         key_do, key_embed = jax.random.split(key)
         batch = carry_out(motions, key_do, planned)
         return Dataset(batch, embed(motions.env, vision, images, key_embed, batch.qpos).astype(dtype))
 
-    plans, finished = jax.jit(partial(plan, motions), static_argnums=(1, 2)), jax.jit(finish)
+    everywhere, rows = PartitionSpec(), PartitionSpec(AXIS)
+    spread = jax.shard_map(
+        jax.vmap(one, in_axes=(None, 0, 0)),
+        mesh=mesh,
+        in_specs=(everywhere, rows, rows),
+        out_specs=rows,
+        check_vma=False,
+    )
+
+    @jax.jit
+    def finish(vision: Network, key: Array, planned: Planned) -> Dataset:
+        parts = jax.tree.map(lambda x: x.reshape(shards, -1, *x.shape[1:]), planned)
+        made = spread(vision, jax.random.split(key, shards), parts)
+        return jax.tree.map(lambda x: x.reshape(block, *x.shape[2:]), made)
+
+    plans = jax.jit(partial(plan, motions), static_argnums=(1, 2))
 
     def make(key: Array, count: int, split: str = "train") -> Dataset:
         _check_split(split)
         parts = []
         for part in jax.random.split(key, math.ceil(count / block)):
             key_plan, key_finish = jax.random.split(part)
-            parts.append(finished(vision, key_finish, plans(key_plan, block, split)))
+            parts.append(finish(vision, key_finish, plans(key_plan, block, split)))
         return jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
 
     return make

@@ -11,6 +11,7 @@ from jaxrm.weights import DecoderCheckpoint
 from jaxrm.weights.files import read_json, write_json
 from train.folder import write_text
 from train.lm_films import COMPASS, POSTURES
+from train.lm_read import NOTHING
 from train.lm_report import SHUFFLED, WORDINGS, Figures
 from train.origin import origin
 
@@ -32,8 +33,8 @@ reconstruction) keeps it frozen and trains an interface in front of it: `checkpo
   words for what an oracle sees in it ({postures}) and for where
   the body faces ({compass}), between two postures a little of both, with noise; at half to one
   and a half times the number of frames; half of them reversed, frozen, shuffled, cut short or hurried, and
-  judged again. One film in eight is not shown, so that it knows the language by itself. One wording in eight
-  and one pair of actions in six were kept from it.
+  judged again; behind one that carries out nothing stands "{nothing}". For one film in
+  eight nothing is shown, so that it knows the language by itself. One wording in eight and one pair of actions in six were kept from it.
 - **Prompts**, those of the reward, with what was carried out or with the oracle's answer:
   `{describe}`;
   `{ask}`.
@@ -84,6 +85,7 @@ def write(folder: Path, lm: DecoderCheckpoint, figures: Figures) -> str:
         compass=f"{COMPASS[0]}, {COMPASS[1]}, ...",
         describe=DESCRIBE,
         ask=ASK,
+        nothing=NOTHING,
         wordings=WORDINGS,
         rows=table,
         actions=len(ACTIONS),

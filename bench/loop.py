@@ -1,21 +1,33 @@
 """Steps a second of the whole training loop, and where the time goes.
 
-    python -m bench.loop humanoid/kneeling --reward clip --out bench/results/loop.json
+    python -m bench.loop humanoid/kneeling --out bench/results/loop.json
+    python -m bench.loop humanoid/kneeling --published --out bench/results/published.json
+    python -m bench.loop humanoid/kneeling --published --model ViT-B-32 --unroll-length 25 --out FILE
 
 The loop is timed as it runs: its one compiled program, several iterations a call. The parts are timed
 apart, each as a compiled program of its own with the loop's own batch shapes (all worlds, the unroll's
 steps, the reward's blocks, the update's minibatches), on one device. Parts apart need not sum to the
 whole: fused, the compiler may do better, and the loop uses all devices. `physics` has the policy's
 forward pass in it, as the unroll does.
+
+With `--published` (extras `parity` and `peers`) the published pipeline (`bench/published.py`) runs first, in
+processes of its own, with the same weights and the same settings, the paper's: once as published, at 480
+pixels with shadows, once at the encoder's own size without. Other options are those of `train policy`.
 """
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
 import platform
+import resource
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,72 +41,121 @@ from rich.table import Table
 with contextlib.redirect_stdout(io.StringIO()):
     import jaxrm
     from train import cli, program
+from jaxrm.models import Clip, variants
 from jaxrm.rewards import clip
+from jaxrm.weights.clip import ClipCheckpoint
+from jaxrm.weights.preprocess import default_settings
+from jaxrm.weights.processor import Processor
+from jaxrm.weights.tokens import TextProcessor
+from train import recipes
 from train.config import PolicyConfig
 from train.learner import Experience, TrainState
+from train.mesh import make_mesh
 from train.parts import Parts
 from train.rewards import in_blocks
 from train.rollout import Transition
 from train.session import versions
 
 
-def main(
-    task: tyro.conf.Positional[str] = "humanoid/kneeling",
-    reward: str = "clip",
-    algo: str = "ppo",
-    model: str = "scene-clip",
-    iterations: int = 3,
-    repeats: int = 3,
-    out: Path | None = None,
-) -> None:
-    """Times the training loop of a task and its parts.
+@dataclass(frozen=True)
+class Config:
+    """Times the training loop of a task and its parts, with the settings of `train policy`."""
 
-    Args:
-      task: name of the task.
-      reward: clip or truth; with truth nothing is drawn or encoded.
-      algo: ppo or sac.
-      model: the CLIP.
-      iterations: of the loop in a timed call.
-      repeats: timed calls; the fastest counts.
-      out: a JSON file for the figures.
-    """
+    iterations: int = 3
+    """Of the loop in a timed call."""
+    repeats: int = 3
+    """Timed calls; the fastest counts."""
+    published: bool = False
+    """Set the published pipeline beside it, both with the settings of VLM-RM's paper."""
+    out: Path | None = None
+    """A JSON file for the figures."""
+
+
+def main(config: Config, policy: PolicyConfig) -> None:
     cli.use_all_cores()
-    config = PolicyConfig(task, reward=reward, algo=algo, model=model)
-    config.validate()
-    parts = Parts.build(config)
-    whole = program.make_program(config, parts.env, parts.learner, parts.reward)
+    policy.validate()
+    with tempfile.TemporaryDirectory() as temporary:
+        policy = dataclasses.replace(policy, model=directory_of(policy.model, Path(temporary)))
+        peers = (
+            [time_published(policy, *how) for how in ((480, True), (None, False))] if config.published else []
+        )
+        figures = time_ours(policy, config) | {"published": peers}
+    report(figures)
+    if config.out is not None:
+        config.out.parent.mkdir(parents=True, exist_ok=True)
+        config.out.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def time_ours(policy: PolicyConfig, config: Config) -> dict[str, Any]:
+    """Rate of the whole loop, seconds of its parts and the memory of the process."""
+    parts = Parts.build(policy)
+    whole = program.make_program(policy, parts.env, parts.learner, parts.reward)
     weights = parts.reward.weights
-    state = begun(config, whole.init(jax.random.PRNGKey(0)))
+    state = begun(policy, whole.init(jax.random.PRNGKey(0)))
     state, _ = whole.run(state, weights, jnp.int32(1))
 
     def loop() -> Any:
         nonlocal state
-        state, figures = whole.run(state, weights, jnp.int32(iterations))
+        state, figures = whole.run(state, weights, jnp.int32(config.iterations))
         return figures
 
-    seconds = {"loop": fastest(loop, repeats) / iterations, **time_parts(config, parts, repeats)}
-    steps = config.steps_per_iteration
-    report(task, reward, steps, seconds)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        figures = {
-            "task": task,
-            "reward": parts.reward.name,
-            "algo": algo,
-            "steps_per_iteration": steps,
-            "env_steps_per_second": steps / seconds["loop"],
-            "seconds_per_iteration": seconds,
-            "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-            "versions": versions(),
-        }
-        out.write_text(json.dumps(figures, indent=2) + "\n")
+    seconds = {"loop": fastest(loop, config.repeats) / config.iterations}
+    memory = (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    )  # before parts keep what the loop does not
+    seconds |= time_parts(policy, parts, config.repeats)
+    steps = policy.steps_per_iteration
+    return {
+        "task": policy.task,
+        "reward": parts.reward.name,
+        "algo": policy.algo,
+        "steps_per_iteration": steps,
+        "env_steps_per_second": steps / seconds["loop"],
+        "seconds_per_iteration": seconds,
+        "memory_mib": memory,
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        "versions": versions(),
+    }
+
+
+def time_published(policy: PolicyConfig, side: int | None, shadows: bool) -> dict[str, Any]:
+    """The same of the published pipeline; `side` None: the encoder's own."""
+    side = side or jaxrm.load_clip(policy.model).processor.images.size
+    words = [
+        *(sys.executable, "-W", "ignore", "-m", "bench.published", "--model", policy.model),
+        *("--side", str(side), "--shadows" if shadows else "--no-shadows"),
+        *("--envs", str(policy.num_envs), "--unroll", str(policy.unroll_length)),
+    ]
+    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def directory_of(model: str, temporary: Path) -> str:
+    """Where the CLIP lies for both pipelines; a published size's name gives random weights."""
+    known = jaxrm.load_clip("scene-clip")
+    if model == "scene-clip":
+        jaxrm.save(known, temporary)
+    elif model in variants.CLIP:
+        assert known.processor.texts is not None
+        config = variants.CLIP[model]
+        vocabulary = known.processor.texts.config
+        text = dataclasses.replace(
+            config.text, vocabulary=vocabulary.vocabulary, eos_token_id=vocabulary.eos_token_id
+        )
+        texts = TextProcessor(known.processor.texts.tokenizer, text)
+        images = default_settings(config.vision.image_size)
+        weights = Clip.create(dataclasses.replace(config, text=text), jax.random.key(0))
+        jaxrm.save(ClipCheckpoint(weights, Processor(images, texts)), temporary)
+    else:
+        return model
+    return str(temporary)
 
 
 def time_parts(config: PolicyConfig, parts: Parts, repeats: int) -> dict[str, float]:
     """Seconds an iteration of physics, rendering, encoding and updates, each by itself."""
     env, learner = parts.env, parts.learner
-    mesh = program.make_mesh(jax.devices()[:1])
+    mesh = make_mesh(jax.devices()[:1])
     state = program.make_program(config, env, learner, parts.reward, mesh).init(jax.random.PRNGKey(0))
     keys = jax.random.split(jax.random.PRNGKey(1), config.num_shards)
     collect = jax.jit(lambda s, k: program.collect(config, env, learner, s, k, k))
@@ -164,16 +225,32 @@ def fastest(call: Callable[[], Any], repeats: int) -> float:
     return min(times)
 
 
-def report(task: str, reward: str, steps: int, seconds: dict[str, float]) -> None:
+def report(figures: dict[str, Any]) -> None:
+    seconds, rate = figures["seconds_per_iteration"], figures["env_steps_per_second"]
     pieces = sum(value for name, value in seconds.items() if name != "loop")
-    table = Table(title=f"{task}, reward {reward}: {steps / seconds['loop']:,.0f} environment steps/s")
+    table = Table(title=f"{figures['task']}, {figures['reward']}: {rate:,.0f} environment steps/s")
     for column in ("part", "ms an iteration", "share of the parts"):
         table.add_column(column, justify="left" if column == "part" else "right")
     for name, value in seconds.items():
         share = "" if name == "loop" else f"{value / pieces:.0%}"
         table.add_row(name, f"{1e3 * value:,.1f}", share)
     Console().print(table)
+    for peer in figures["published"]:
+        theirs = peer["env_steps_per_second"]
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in peer["shares"].items())
+        Console().print(
+            f"published, {peer['frames']} px: {theirs:,.1f} steps/s ({shares}); ours x {rate / theirs:.1f}"
+        )
+
+
+def parse(arguments: list[str]) -> tuple[Config, PolicyConfig]:
+    """This program's options, and those of `train policy` behind the task's name."""
+    config, rest = tyro.cli(Config, args=arguments, return_unknown_args=True)
+    if not config.published:
+        return config, cli.parse_policy(rest)
+    default = PolicyConfig(task=next(iter(rest), "humanoid/kneeling"), **recipes.VLM_RM)
+    return config, tyro.cli(PolicyConfig, args=rest, default=default)
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    main(*parse(sys.argv[1:]))

@@ -34,7 +34,8 @@ reconstruction) keeps it frozen and trains an interface in front of it: `checkpo
   the body faces ({compass}), between two postures a little of both, with noise; at half to one
   and a half times the number of frames; half of them reversed, frozen, shuffled, cut short or hurried, and
   judged again; behind one that carries out nothing stands "{nothing}". For one film in
-  eight nothing is shown, so that it knows the language by itself. One wording in eight and one pair of actions in six were kept from it.
+  eight nothing is shown, so that it knows the language by itself. One wording in eight and one pair of
+  actions in six were kept from it.
 - **Prompts**, those of the reward, with what was carried out or with the oracle's answer:
   `{describe}`;
   `{ask}`.

@@ -93,6 +93,28 @@ _DEFAULTS: dict[str, Any] = {
 
 _OF_SAC: dict[str, Any] = {"num_envs": 64, "learning_rate": 6e-4}
 
+# The paper's for SAC on the humanoid; `bench.loop --published` runs both pipelines with them.
+VLM_RM: dict[str, Any] = {
+    "algo": "sac",
+    "control": "torque",
+    "steps": 10_000_000,
+    "num_envs": 32,
+    "unroll_length": 100,
+    "updates_per_step": 1 / 32,
+    "batch_size": 512,
+    "learning_starts": 50_000,
+    "replay_size": 1_000_000,
+    "tau": 0.005,
+    "gamma": 0.95,
+    "learning_rate": 6e-4,
+    "temperature": 1.0,
+    "normalize_reward": False,
+    "reward_every": 1,
+    "policy_hidden": (256, 256),
+    "value_hidden": (256, 256),
+    "activation": "relu",
+}
+
 
 def of(task: str, algo: str = "ppo") -> dict[str, Any]:
     """All that a run takes where nothing is given: of the task, else of its body, else of the learner."""

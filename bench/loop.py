@@ -74,12 +74,13 @@ class Config:
 def main(config: Config, policy: PolicyConfig) -> None:
     cli.use_all_cores()
     policy.validate()
+    named = policy.model
     with tempfile.TemporaryDirectory() as temporary:
         policy = dataclasses.replace(policy, model=directory_of(policy.model, Path(temporary)))
         peers = (
             [time_published(policy, *how) for how in ((480, True), (None, False))] if config.published else []
         )
-        figures = time_ours(policy, config) | {"published": peers}
+        figures = time_ours(policy, config) | {"model": named, "published": peers}
     report(figures)
     if config.out is not None:
         config.out.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +88,8 @@ def main(config: Config, policy: PolicyConfig) -> None:
 
 
 def time_ours(policy: PolicyConfig, config: Config) -> dict[str, Any]:
-    """Rate of the whole loop, seconds of its parts and the memory of the process."""
+    """Rate of the whole loop, seconds of its parts, and the peak of the process' memory in MiB, which has
+    the compiler's in it."""
     parts = Parts.build(policy)
     whole = program.make_program(policy, parts.env, parts.learner, parts.reward)
     weights = parts.reward.weights
@@ -100,14 +102,13 @@ def time_ours(policy: PolicyConfig, config: Config) -> dict[str, Any]:
         return figures
 
     seconds = {"loop": fastest(loop, config.repeats) / config.iterations}
-    memory = (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    )  # before parts keep what the loop does not
+    # read before the parts keep what the loop does not
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     seconds |= time_parts(policy, parts, config.repeats)
     steps = policy.steps_per_iteration
     return {
         "task": policy.task,
-        "reward": parts.reward.name,
+        "reward": policy.reward,
         "algo": policy.algo,
         "steps_per_iteration": steps,
         "env_steps_per_second": steps / seconds["loop"],
@@ -228,7 +229,9 @@ def fastest(call: Callable[[], Any], repeats: int) -> float:
 def report(figures: dict[str, Any]) -> None:
     seconds, rate = figures["seconds_per_iteration"], figures["env_steps_per_second"]
     pieces = sum(value for name, value in seconds.items() if name != "loop")
-    table = Table(title=f"{figures['task']}, {figures['reward']}: {rate:,.0f} environment steps/s")
+    table = Table(
+        title=f"{figures['task']}, {figures['reward']}, {figures['model']}: {rate:,.0f} environment steps/s"
+    )
     for column in ("part", "ms an iteration", "share of the parts"):
         table.add_column(column, justify="left" if column == "part" else "right")
     for name, value in seconds.items():

@@ -21,6 +21,11 @@ from train.policies import make_env
 from train.video import draw_poses
 
 FRAMES, SIZE = 8, 256
+REWARDS = {
+    "clip": "reward: cosine of frame and sentence",
+    "likelihood": "reward: log-likelihood of the sentence, a token, after the frames so far",
+    "truth": "reward: measured geometry",
+}
 
 
 def main(run: str, out: str) -> None:
@@ -40,11 +45,7 @@ def main(run: str, out: str) -> None:
     top.imshow(np.concatenate(list(frames), axis=1))
     top.set_axis_off()
     top.set_title(f'"{config.goal or env.goal}"', fontsize=16)
-    bottom.plot(
-        reward,
-        color="tab:blue",
-        label="reward: cosine of frame and sentence" if config.reward == "clip" else "reward",
-    )
+    bottom.plot(reward, color="tab:blue", label=REWARDS[config.reward])
     bottom.fill_between(
         np.arange(len(reward)),
         *bottom.get_ylim(),

@@ -12,7 +12,8 @@ forward pass in it, as the unroll does.
 
 With `--published` (extras `parity` and `peers`) the published pipeline (`bench/published.py`) runs first, in
 processes of its own, with the same weights and the same settings, the paper's: once as published, at 480
-pixels with shadows, once at the encoder's own size without. Other options are those of `train policy`.
+pixels with shadows, once at the encoder's own size without; its rate is the mean over two unrolls, ours that
+of the fastest call. Other options are those of `train policy`.
 """
 
 import contextlib

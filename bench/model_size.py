@@ -5,9 +5,9 @@
     python -m bench.model_size runs/clip-16 runs/clip-32 runs/clip-64 runs/clip-128 \
         --out bench/results/model-size.json --picture docs/model_size.png
 
-VLM-RM's figure 4 (arXiv 2310.12921) with models that a CPU can train: the distance between the cosine and
-"the task's predicate holds", sqrt((1 - pearson) / 2), over states that no model was trained on. The same
-states and cameras for all.
+What VLM-RM (arXiv 2310.12921) plots for published CLIPs, with models that a CPU can train: the distance
+between the cosine and "the task's predicate holds", sqrt((1 - pearson) / 2), over states that no model was
+trained on. The same states and cameras for all.
 """
 
 import json

@@ -23,7 +23,7 @@ from train.video import draw_poses
 FRAMES, SIZE = 8, 256
 REWARDS = {
     "clip": "reward: cosine of frame and sentence",
-    "likelihood": "reward: log-likelihood of the sentence, a token, after the frames so far",
+    "likelihood": "reward: likelihood of the sentence after the frames so far",
     "truth": "reward: measured geometry",
 }
 

@@ -26,7 +26,7 @@ COLUMNS, SIZE = 4, 160
 
 def main(out: str, *runs: str) -> None:
     figure, axes = plt.subplots(
-        len(runs), 2 * COLUMNS, figsize=(2 * COLUMNS * 1.5, len(runs) * 1.75), squeeze=False
+        len(runs), 2 * COLUMNS, figsize=(2 * COLUMNS * 1.5, len(runs) * 1.9), squeeze=False
     )
     for row, run in zip(axes, runs, strict=True):
         folder = RunFolder(Path(run))
@@ -41,8 +41,8 @@ def main(out: str, *runs: str) -> None:
             0, 1.16, f'"{config.goal or env.goal}", {config.control or "position"}: success {success:.0%}',
             transform=row[0].transAxes, fontsize=8,
         )  # fmt: skip
-    top = 1 - 0.38 / (len(runs) * 1.75)  # room for the first row's title
-    figure.subplots_adjust(left=0.005, right=0.995, bottom=0.005, top=top, wspace=0.03, hspace=0.22)
+    top = 1 - 0.38 / (len(runs) * 1.9)  # room for the first row's title
+    figure.subplots_adjust(left=0.005, right=0.995, bottom=0.005, top=top, wspace=0.03, hspace=0.34)
     figure.savefig(out, dpi=90)
 
 

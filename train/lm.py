@@ -29,7 +29,6 @@ from jaxrm.weights import DecoderCheckpoint, DecoderProcessor
 from train import lm_card, lm_films, lm_report
 from train.lm_films import Film
 from train.lm_read import NOTHING, Corpus, corpus, read_frames, tail_log_probs
-from train.mesh import spread_rows
 from train.origin import check_free
 from train.trajectories import sentences
 from train.vocabulary import END, START, train_tokenizer
@@ -98,11 +97,8 @@ def main(config: LmConfig) -> None:
 
     Raises:
       FileExistsError: there is a checkpoint in `out` and `overwrite` is not set.
-      ValueError: the batch does not divide over the devices.
     """
     check_free(config.out, config.overwrite)
-    if config.batch % jax.device_count():
-        raise ValueError(f"a batch of {config.batch} is no multiple of the {jax.device_count()} devices")
     config.out.mkdir(parents=True, exist_ok=True)
     console, start = Console(), time.time()
     key_model, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 3)
@@ -170,13 +166,13 @@ def run_steps(
 ) -> tuple[Learner, Float[Array, "2"]]:
     """`steps_per_call` updates in one program, on trajectories that are made for them; the mean losses."""
     key_pool, key_steps = jax.random.split(key)
-    drawn = lm_films.pool(motions, key_pool, config.batch * config.steps_per_call, block=config.batch)
+    drawn = lm_films.pool(motions, key_pool, config.batch * config.steps_per_call)
     order = jnp.arange(len(drawn.which)).reshape(config.steps_per_call, config.batch)
 
     def step(learner: Learner, args: tuple[Array, Array]) -> tuple[Learner, Array]:
         rows, key = args
         key_film, key_loss = jax.random.split(key)
-        film = spread_rows(lm_films.tell(key_film, drawn[rows]))
+        film = lm_films.tell(key_film, drawn[rows])
         weights: Any = learner.model
         total = jax.grad(lambda w: _weighted(config, loss(w, config, said, film, key_loss)), has_aux=True)
         slope, losses = total(weights)

@@ -18,7 +18,6 @@ from jaxrm.metrics.reorder import Order, reorder
 from jaxrm.models.decoder import Decoder
 from jaxrm.weights import DecoderProcessor
 from jaxrm.weights.decoder_text import pad
-from train.mesh import spread_rows
 from train.trajectories import ALWAYS_WRONG, draw_instructions
 
 POSTURES = {  # of each of the oracle's conditions
@@ -74,23 +73,16 @@ class Film(NamedTuple):
     which: Int[Array, "b"]
 
 
-def pool(motions: Motions, key: Array, count: int, split: str = "train", block: int = 64) -> Pool:
-    """Kinematic trajectories: neither physics nor frames are needed to tell them in words. Pure.
-
-    Args:
-      block: made at a time, spread over the devices; it divides `count`.
-    """
+def pool(motions: Motions, key: Array, count: int, split: str = "train") -> Pool:
+    """Kinematic trajectories: neither physics nor frames are needed to tell them in words. Pure."""
     key_which, key_plan = jax.random.split(key)
     which = draw_instructions(key_which, count, split)
 
-    def one(key: Array, which: Array) -> tuple[Signs, Array]:
-        plan = motions.plan(key, which)
+    def one(args: tuple[Array, Array]) -> tuple[Signs, Array]:
+        plan = motions.plan(*args)
         return signs(motions.env, motions.path(plan)), motions.mask(plan)
 
-    rows = jax.random.split(key_plan, count), which
-    blocks = jax.tree.map(lambda x: x.reshape(-1, block, *x.shape[1:]), rows)
-    made = jax.lax.map(lambda block: jax.vmap(one)(*spread_rows(block)), blocks)
-    seen, mask = jax.tree.map(lambda x: x.reshape(count, *x.shape[2:]), made)
+    seen, mask = jax.lax.map(one, (jax.random.split(key_plan, count), which), batch_size=64)
     return Pool(seen, mask, which)
 
 

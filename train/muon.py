@@ -2,7 +2,8 @@
 
 Towers this small, from random weights, learn far more from a frame with it than with AdamW alone: one seed of
 the small CLIP, 102,400 frames in batches of 128, all else equal: captions .046 and mean AUC .83, against .061
-and .74.
+and .74. Not so the small decoder (`train.lm`), which stays with AdamW: at a rate of .02 it told another side
+apart in .57 of pairs and another order in .68, with AdamW in .90 and .84.
 """
 
 from typing import Any
@@ -40,8 +41,8 @@ def make_optimizer(
 def matrices(weights: Any) -> Any:
     """Which leaves Muon moves, and along which axes they are matrices: the kernels in blocks.
 
-    Their first axis is the layers', the second the input's, the last the output's; heads and gates between
-    are matrices each.
+    Their first axis is the layers', the second the input's, the last the output's; queries, keys and
+    values between them are matrices each.
     """
 
     def axes(path: tuple, leaf: Array) -> MuonDimensionNumbers | None:

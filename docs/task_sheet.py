@@ -17,7 +17,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from envs.humanoid import criteria, reach
+from envs import criteria
+from envs.humanoid import reach
 from envs.humanoid.postures import Sampler
 from envs.humanoid.tasks import TASKS, factory
 from jaxrm.render import render

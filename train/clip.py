@@ -12,9 +12,11 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 from rich.console import Console
 
 import jaxrm
+from envs import claims, classic_captions
 from envs.humanoid import captions, tasks
 from jaxrm.models import Clip, TextConfig, TransformerConfig, VisionConfig
 from jaxrm.models import ClipConfig as ModelConfig
@@ -30,6 +32,7 @@ from train.origin import check_free
 from train.vocabulary import train_tokenizer
 
 CONTEXT = 32  # tokens
+SHARE = 1 / 16  # of what is said is about each topic of classic control
 
 
 def main(config: ClipConfig) -> None:
@@ -45,15 +48,15 @@ def main(config: ClipConfig) -> None:
     config.out.mkdir(parents=True, exist_ok=True)
     console, start = Console(), time.time()
     env = tasks.factory("kneeling")()
-    claims = captions.claims()
-    everything = [wording for wordings in claims.wordings for wording in wordings]
-    tokenizer = train_tokenizer(everything)
-    architecture = _model_config(config, tokenizer.get_vocab_size())
-    texts = TextProcessor(tokenizer, architecture.text)
-    corpus = _corpus(claims, texts, np.random.default_rng(config.seed))
-
+    classic = classic_captions.scenes()
+    topics = (captions.claims(), *(topic.claims() for topic in classic))
+    everything = [sentence for topic in topics for wordings in topic.wordings for sentence in wordings]
     key_model, key_pool, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 4)
-    model = _start(config, architecture) if config.start else Clip.create(architecture, key_model)
+    model, texts = _start(config, everything, key_model)
+    columns = (len(captions.NAMES) + 1, *(len(topic.concepts) for topic in classic))
+    shares = (1 - SHARE * len(classic), *(SHARE for _ in classic))
+    corpus = _corpus(claims.join(topics, columns, shares), texts, np.random.default_rng(config.seed))
+
     console.print(
         f"{config.images:,} frames of {config.size} px on {jax.default_backend()}; rolling out bodies ..."
     )
@@ -62,8 +65,8 @@ def main(config: ClipConfig) -> None:
     learner, optimizer = make_learner(config, model, scale)
     console.print(f"{len(pool):,} states after {time.time() - start:.0f} s; compiling ...")
 
-    run = make_run(config, env, optimizer, scale, mesh)
-    processor = Processor(default_settings(config.size), texts, _known(claims, everything))
+    run = make_run(config, env, classic, optimizer, scale, mesh)
+    processor = Processor(default_settings(config.size), texts, _known(topics, everything))
     calls = config.images // (config.batch * config.steps_per_call)
     for call in range(calls):
         learner, losses = run(learner, pool, corpus, jax.random.fold_in(key_train, call))
@@ -108,31 +111,41 @@ def _model_config(config: ClipConfig, vocabulary: int) -> ModelConfig:
 
 
 def _corpus(
-    claims: captions.Claims, texts: TextProcessor, rng: np.random.Generator, wordings: int = 64
+    said: claims.Claims, texts: TextProcessor, rng: np.random.Generator, wordings: int = 64
 ) -> Corpus:
     rows = []
-    for sentences in claims.wordings:
-        known = [sentence for sentence in sentences if not captions.is_held_out(sentence)]
+    for sentences in said.wordings:
+        known = [sentence for sentence in sentences if not claims.is_held_out(sentence)]
         rows.append([known[i] for i in rng.integers(len(known), size=wordings)])
     tokens = texts([text for row in rows for text in row]).reshape(len(rows), wordings, -1)
-    chance = claims.weight / claims.weight.sum()
-    return Corpus(*(jnp.asarray(x) for x in (claims.parts, claims.negated, chance, tokens)))
+    chance = said.weight / said.weight.sum()
+    return Corpus(*(jnp.asarray(x) for x in (said.parts, said.negated, chance, tokens)))
 
 
-def _known(claims: captions.Claims, everything: list[str]) -> TrainingWords:
+def _known(topics: tuple[claims.Claims, ...], everything: list[str]) -> TrainingWords:
     """Every word, and the plainest sentence of every claim of one part: what an error can suggest."""
     single = [
         sentences[0]
-        for sentences, parts in zip(claims.wordings, claims.parts, strict=True)
+        for topic in topics
+        for sentences, parts in zip(topic.wordings, topic.parts, strict=True)
         if (parts[:2] >= 0).sum() <= 1
     ]
     return TrainingWords(TrainingWords.of(everything).words, tuple(single))
 
 
-def _start(config: ClipConfig, architecture: ModelConfig) -> Clip:
-    model = jaxrm.load_clip(str(config.start)).model
-    if model.config != architecture:
+def _start(config: ClipConfig, everything: list[str], key: Array) -> tuple[Clip, TextProcessor]:
+    """A model and its tokeniser: new ones, or those of `config.start`."""
+    if config.start is None:
+        tokenizer = train_tokenizer(everything)
+        architecture = _model_config(config, tokenizer.get_vocab_size())
+        return Clip.create(architecture, key), TextProcessor(tokenizer, architecture.text)
+    started = jaxrm.load_clip(str(config.start))
+    texts = started.processor.texts
+    if texts is None:
+        raise ValueError(f"{str(config.start)!r} is an image tower alone: nothing to go on from")
+    architecture = _model_config(config, texts.tokenizer.get_vocab_size())
+    if started.model.config != architecture:
         raise ValueError(
-            f"{str(config.start)!r} is of another size or vocabulary: {model.config}, not {architecture}"
+            f"{str(config.start)!r} is of another size: {started.model.config}, not {architecture}"
         )
-    return model
+    return started.model, texts

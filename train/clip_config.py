@@ -5,6 +5,8 @@ from pathlib import Path
 
 import tyro
 
+SCENE_SHARE = 32  # one frame in so many is of each scene of classic control
+
 
 @dataclass(frozen=True)
 class ClipConfig:
@@ -33,7 +35,7 @@ class ClipConfig:
     place_weight: float = 1.0
     """Weight of the read-out of where every limb is from the image tower's tokens."""
     start: Path | None = None
-    """A checkpoint of the same sizes whose weights are trained on; random ones without."""
+    """A checkpoint of the same sizes to go on from, with its tokeniser; random weights without."""
     ema: float = 0.999
     """Decay of the weight average that is saved."""
     size: int = 64
@@ -60,9 +62,11 @@ class ClipConfig:
         call = self.batch * self.steps_per_call
         if self.images < call or self.images % call:
             raise ValueError(f"images is {self.images}; it must be a multiple of {call}, a call's worth")
-        for name in ("batch", "texts"):
-            if getattr(self, name) % devices:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must divide over {devices} devices")
+        for name, unit in (("batch", SCENE_SHARE * devices), ("texts", devices)):
+            if getattr(self, name) % unit:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}; on {devices} devices it must be a multiple of {unit}"
+                )
 
 
 @dataclass(frozen=True)

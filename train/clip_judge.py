@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
+from envs.claims import is_held_out
+from envs.criteria import Bound, holds
 from envs.humanoid import captions
 from envs.humanoid.concepts import ARMS, DETAILS, POSTURES, SIDES, SOUND
-from envs.humanoid.criteria import Bound, holds
 from envs.humanoid.env import Humanoid
 from envs.humanoid.measure import Measures
 from envs.humanoid.postures import LEGS, Sampler
@@ -161,7 +162,7 @@ def _sides(seen: Seen) -> dict[str, float]:
 def _wordings(seen: Seen) -> dict[str, float]:
     result = {}
     for task in TASKS.values():
-        unseen = [s for s in captions.claim(task.posture, task.arms) if captions.is_held_out(s)]
+        unseen = [s for s in captions.claim(task.posture, task.arms) if is_held_out(s)]
         unseen = sorted(unseen, key=lambda s: zlib.crc32(s[::-1].encode()))[:WORDINGS]
         scores = [seen.scores(sentence) for sentence in unseen]
         result[task.goal] = float(np.mean([spearman(a, b) for a, b in itertools.combinations(scores, 2)]))

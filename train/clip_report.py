@@ -20,7 +20,7 @@ from envs.humanoid.postures import LEGS, Sampler
 from envs.humanoid.tasks import CAMERA
 from jaxrm.render import render
 from jaxrm.weights.clip import ClipCheckpoint
-from train import clip_judge
+from train import classic_judge, clip_judge
 from train.origin import origin
 
 LOOK, PATHS, TRAINING = "look.png", "paths.png", "training.json"
@@ -35,16 +35,17 @@ GOLDEN = (  # (legs, arms, turn in radians)
 CARD = """\
 # {name}
 
-A CLIP of {millions:.2f}M parameters (vision and text) that knows one humanoid in one scene, and nothing of
-the world. It was trained from random weights on frames drawn by this project's own renderer; it loads in
-`jaxrm.load_clip` and in torch's `CLIPModel`.
+A CLIP of {millions:.2f}M parameters (vision and text) that knows one humanoid in one scene and three scenes
+of classic control, and nothing of the world. It was trained from random weights on frames drawn by this
+project's own renderer; it loads in `jaxrm.load_clip` and in torch's `CLIPModel`.
 
 - **Command**: `{command}`
 - **Data**: {images:,} frames of {size} px, each drawn once: a third postures sampled between named ones, two
   thirds from a pool of {pool:,} states, half of them pulled towards what a caption claims, half of bodies
-  under physics that aim at one posture after another, most with noise in every action. Cameras, light,
-  colours and girth vary. Captions come from measured geometry, each with a graded degree of truth. No file,
-  no photograph, no text of others.
+  under physics that aim at one posture after another, most with noise in every action; besides, 5 frames in
+  32 of cart and pole, car and mountain, and pendulum, in any state. Cameras, light, colours and girth vary.
+  Captions come from measured geometry, each with a graded degree of truth. No file, no photograph, no text of
+  others.
 - **Time**: {minutes:.0f} minutes on {device}.{note}
 - **Look**: `{look}` shows the frames it knows (SHA-256 {digest}...). Another skin is another world.
 
@@ -64,6 +65,16 @@ own camera (`{paths}`).
 |---|---|
 {slopes}
 
+### Classic control
+
+On 1,024 states of each scene, any that can be reached, camera and light a little off: ROC-AUC of the cosine
+with the task's sentence against success, its rank correlation with how true the sentence is, and ROC-AUC of
+"not ...".
+
+| scene | AUC | Spearman | AUC of "not ..." |
+|---|---|---|---|
+{classic}
+
 ### Every prompt
 
 | sentence | AUC |
@@ -72,9 +83,10 @@ own camera (`{paths}`).
 
 ## Limits
 
-It tells postures, arm states and tilts of this humanoid apart and ranks what lies between. It knows no other
-body and no words outside `training_words.json`. Limbs inside each other and bodies off the floor count
-against a posture as far as {size} pixels show them. The cosine is a reward for postures, not a probability.
+It tells postures, arm states and tilts of this humanoid apart and ranks what lies between; of classic control
+it knows cart and pole, car and mountain, and the pendulum. It knows no other body and no words outside
+`training_words.json`. Limbs inside each other and bodies off the floor count against a posture as far as
+{size} pixels show them. The cosine is a reward for postures, not a probability.
 """
 
 
@@ -107,6 +119,7 @@ def write(clip: ClipCheckpoint, env: Humanoid, folder: Path, key: Array, states:
     """Judges the model; writes its card, the look it knows and a plot of its paths beside the weights."""
     size = clip.processor.images.size
     quality, image = clip_judge.judge(clip, env, key, states), look(env, size)
+    classic = classic_judge.judge(clip, key)
     iio.imwrite(folder / LOOK, image)
     _plot_paths(quality.paths, folder / PATHS)
     parameters = sum(x.size for x in jax.tree.leaves(clip.model))
@@ -119,6 +132,7 @@ def write(clip: ClipCheckpoint, env: Humanoid, folder: Path, key: Array, states:
             states=states,
             figures=_summary(quality),
             rows=_rows(quality.prompts),
+            classic=_classic_rows(classic),
             slopes=_rows(clip_judge.slopes(quality)),
             look=LOOK,
             paths=PATHS,
@@ -129,6 +143,13 @@ def write(clip: ClipCheckpoint, env: Humanoid, folder: Path, key: Array, states:
 
 def _rows(figures: dict[str, float]) -> str:
     return "\n".join(f"| {sentence} | {value:.3f} |" for sentence, value in figures.items())
+
+
+def _classic_rows(scenes: dict[str, classic_judge.ClassicQuality]) -> str:
+    return "\n".join(
+        f"| {name} | {quality.auc:.3f} | {quality.slope:.3f} | {quality.negations:.3f} |"
+        for name, quality in scenes.items()
+    )
 
 
 def _summary(quality: clip_judge.Quality) -> str:

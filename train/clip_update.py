@@ -10,19 +10,22 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, Float, Int
 
-from envs.humanoid import captions
+from envs import claims
+from envs.classic import ClassicControl
+from envs.classic_captions import Topic
 from envs.humanoid.env import Humanoid
 from envs.humanoid.postures import Sampler
 from jaxrm.models import Clip
 from jaxrm.weights.clip import unit
 from jaxrm.weights.preprocess import default_settings, preprocess
-from train import scenes
-from train.clip_config import ClipConfig
+from train import classic_scenes, scenes
+from train.clip_config import SCENE_SHARE, ClipConfig
 from train.muon import make_optimizer
 from train.sums import AXIS
 
 FLOOR = 0.02  # soft targets stay in [FLOOR, 1 - FLOOR], so that logits stay finite
 LOSSES = ("captions", "measures", "places")
+Classic = dict[Topic, tuple[ClassicControl, ...]]
 
 
 class Learner(NamedTuple):
@@ -37,8 +40,8 @@ class Learner(NamedTuple):
 class Corpus(NamedTuple):
     """Claims and wordings; claim i has `tokens[i]`, drawn with replacement to make a rectangle."""
 
-    parts: Int[Array, "claims 3"]
-    negated: Bool[Array, "claims 3"]
+    parts: Int[Array, "claims parts"]
+    negated: Bool[Array, "claims parts"]
     chance: Float[Array, "claims"]
     tokens: Int[Array, "claims wordings length"]
 
@@ -47,8 +50,16 @@ class Said(NamedTuple):
     """The sentences of one batch, and what they claim."""
 
     tokens: Int[Array, "texts length"]
-    parts: Int[Array, "texts 3"]
-    negated: Bool[Array, "texts 3"]
+    parts: Int[Array, "texts parts"]
+    negated: Bool[Array, "texts parts"]
+
+
+class Frames(NamedTuple):
+    """The keys of what one batch shows: `index` counts the humanoid's frames."""
+
+    index: Int[Array, "humanoids"]
+    humanoid: Array
+    classic: list[list[Array]]  # of topics, of their scenes, [frames]
 
 
 class Scale(NamedTuple):
@@ -92,17 +103,23 @@ def _optimizer(config: ClipConfig) -> optax.GradientTransformation:
 
 
 def make_run(
-    config: ClipConfig, env: Humanoid, optimizer: optax.GradientTransformation, scale: Scale, mesh: Mesh
+    config: ClipConfig,
+    env: Humanoid,
+    classic: Classic,
+    optimizer: optax.GradientTransformation,
+    scale: Scale,
+    mesh: Mesh,
 ):
     """`run(learner, pool, corpus, key) -> (learner, mean losses)`: `steps_per_call` updates in one program.
 
-    The frames of a batch are spread over the mesh, and so are its sentences; each device draws and embeds its
-    own. Up to the order of additions, results do not depend on the number of devices.
+    The corpus is `claims.join` of the humanoid and of the topics of `classic`, in this order. The frames of a
+    batch are spread over the mesh, and so are its sentences; each device draws and embeds its own. Up to the
+    order of additions, results do not depend on the number of devices.
     """
     spread = jax.shard_map(
-        partial(_gradient, config, env, scale),
+        partial(_gradient, config, env, classic, scale),
         mesh=mesh,
-        in_specs=(P(), P(), P(AXIS), P(AXIS), P(AXIS)),
+        in_specs=(P(), P(), P(AXIS), P(AXIS)),
         out_specs=P(),
         check_vma=False,
     )
@@ -112,8 +129,7 @@ def make_run(
         gradient, losses = spread(
             learner.weights,
             pool,
-            jnp.arange(config.batch),
-            jax.random.split(key_scenes, config.batch),
+            _frames(config, classic, key_scenes),
             _say(config, corpus, key_said),
         )
         updates, state = optimizer.update(gradient, learner.optimizer, learner.weights)
@@ -130,6 +146,17 @@ def make_run(
     return jax.jit(run, donate_argnums=0)
 
 
+def _frames(config: ClipConfig, classic: Classic, key: Array) -> Frames:
+    each = config.batch // SCENE_SHARE
+    humanoids = config.batch - each * sum(len(envs) for envs in classic.values())
+    key_humanoid, *keys = jax.random.split(key, 1 + len(classic))
+    of_topics = [
+        list(jax.random.split(key, (len(envs), each)))
+        for key, envs in zip(keys, classic.values(), strict=True)
+    ]
+    return Frames(jnp.arange(humanoids), jax.random.split(key_humanoid, humanoids), of_topics)
+
+
 def _say(config: ClipConfig, corpus: Corpus, key: Array) -> Said:
     key_claim, key_wording = jax.random.split(key)
     chosen = jax.random.choice(key_claim, len(corpus.parts), (config.texts,), replace=False, p=corpus.chance)
@@ -140,14 +167,14 @@ def _say(config: ClipConfig, corpus: Corpus, key: Array) -> Said:
 def _gradient(
     config: ClipConfig,
     env: Humanoid,
+    classic: Classic,
     scale: Scale,
     weights: dict[str, Any],
     pool: Float[Array, "states nq"],
-    index: Int[Array, "n"],
-    keys: Array,
+    shown: Frames,
     said: Said,
 ) -> tuple[dict[str, Any], Float[Array, "3"]]:
-    """Gradient and losses, means over the mesh; index, keys and sentences are those of this device."""
+    """Gradient and losses, means over the mesh; frames and sentences are those of this device."""
     sampler = Sampler(env)
 
     def scene(index: Array, key: Array) -> scenes.Scenes:
@@ -157,19 +184,35 @@ def _gradient(
         qpos = jnp.where(index % 3 == 0, sampler.sample(key_sample), pooled)
         return scenes.draw_one(env, qpos, key_draw, config.size)
 
-    batch = jax.vmap(scene)(index, keys)
+    batch = jax.vmap(scene)(shown.index, shown.humanoid)
+    others = _draw_classic(classic, shown.classic, config.size)
+    frames = jnp.concatenate([batch.frames, *(other.frames for other in others)])
+    misses = claims.join_misses([batch.misses, *(other.misses for other in others)])
     everything = jax.lax.all_gather(said, AXIS, tiled=True)
-    degrees = captions.degrees(batch.misses, everything.parts, everything.negated)
+    degrees = claims.degrees(misses, everything.parts, everything.negated)
     truths = [(x - mean) / spread for x, (mean, spread) in zip(_read_out(batch), scale, strict=True)]
     settings = default_settings(config.size)
 
     def weighted(weights: dict[str, Any]) -> tuple[Array, Array]:
         sentences = jax.lax.all_gather(weights["clip"].encode_tokens(said.tokens), AXIS, tiled=True)
-        pixels = preprocess(batch.frames, settings)
+        pixels = preprocess(frames, settings)
         losses = pair_and_read_losses(weights, pixels, sentences, FLOOR + (1 - 2 * FLOOR) * degrees, truths)
         return losses @ jnp.array([1.0, config.measure_weight, config.place_weight]), losses
 
     return jax.lax.pmean(jax.grad(weighted, has_aux=True)(weights), AXIS)
+
+
+def _draw_classic(classic: Classic, keys: list[list[Array]], size: int) -> list[classic_scenes.ClassicScenes]:
+    """Of each topic, the frames of all its scenes."""
+
+    def draw(topic: Topic, env: ClassicControl, keys: Array) -> classic_scenes.ClassicScenes:
+        return jax.vmap(partial(classic_scenes.draw_one, env, topic, size=size))(keys)
+
+    drawn = [
+        [draw(topic, env, of_env) for env, of_env in zip(envs, of_topic, strict=True)]
+        for (topic, envs), of_topic in zip(classic.items(), keys, strict=True)
+    ]
+    return [jax.tree.map(lambda *parts: jnp.concatenate(parts), *scenes) for scenes in drawn]
 
 
 def pair_and_read_losses(
@@ -177,9 +220,10 @@ def pair_and_read_losses(
     pixels: Float[Array, "images size size 3"],
     sentences: Float[Array, "texts projection"],
     targets: Float[Array, "images texts"],
-    truths: list[Float[Array, "images read"]],
+    truths: list[Float[Array, "first read"]],
 ) -> Float[Array, "3"]:
-    """Soft-target sigmoid loss over all pairs, less its least possible value; and the read-outs' errors."""
+    """Soft-target sigmoid loss over all pairs, less its least possible value; and the read-outs' errors, of
+    the first images alone where truths are fewer."""
     clip = weights["clip"]
     features = clip.vision.features(pixels)
     images = clip.vision_projection(features[:, 0])  # as `clip.encode_pixels`
@@ -188,7 +232,9 @@ def pair_and_read_losses(
     entropy = -(targets * jnp.log(targets) + (1 - targets) * jnp.log1p(-targets))
     pairs = optax.sigmoid_binary_cross_entropy(logits, targets) - entropy
     readouts = images @ weights["measures"], features.reshape(len(features), -1) @ weights["places"]
-    errors = [jnp.mean((read - truth) ** 2) for read, truth in zip(readouts, truths, strict=True)]
+    errors = [
+        jnp.mean((read[: len(truth)] - truth) ** 2) for read, truth in zip(readouts, truths, strict=True)
+    ]
     return jnp.stack([pairs.mean(), *errors])
 
 

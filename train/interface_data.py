@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxrm
-from envs.humanoid import concepts, contact, criteria, instructions, measure, motion_truth, tasks
+from envs import criteria
+from envs.humanoid import concepts, contact, instructions, measure, motion_truth, tasks
 from envs.humanoid.motion_truth import Signs
 from envs.humanoid.motions import Motions
 from train.session import tree_digest

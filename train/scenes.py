@@ -1,6 +1,5 @@
 """Frames and measured truths for training a reward model, made on the accelerator; no files."""
 
-import dataclasses
 from functools import partial
 from typing import NamedTuple
 
@@ -9,21 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from envs import claims
 from envs.humanoid import captions, reach
 from envs.humanoid.env import Humanoid
 from envs.humanoid.measure import Measures
 from envs.humanoid.postures import Sampler, turn
-from jaxrm.render import Camera, Scene, View, render
+from jaxrm.render import Camera, View, render
+from train.looks import SUN, move_sun, random_look
 
 # Cameras of the training frames: around the presets. Azimuth needs no range, bodies are turned.
 DISTANCE = (2.1, 3.1)  # m
 ELEVATION = (-24.0, -2.0)  # degrees
 HEIGHT = (0.5, 1.0)  # m, of the point looked at
-# How looks vary, as shares of their own value or around it
-COLOUR = 0.06  # standard deviation of a limb's colour
-LIGHT = 0.2  # and of the light's strength
-SUN = 0.25  # and of its direction's components
-GIRTH = 0.04  # and of a limb's radius
 HOLD = (4, 40)  # steps for which a rollout aims at one posture
 JITTER = (0.0, 0.1, 0.3, 0.6)  # noise of a world's actions, as a policy's own while it explores
 CANDIDATES = 16  # states from which the one nearest to a claim is pulled on
@@ -50,7 +46,7 @@ def pulled_states(env: Humanoid, key: Array, count: int) -> Float[Array, "n nq"]
         claim = jax.random.choice(key_claim, positive)
 
         def miss(measures: Measures) -> Array:
-            return captions.parts_misses(captions.misses(measures), parts[claim]).sum()
+            return claims.parts_misses(captions.misses(measures), parts[claim]).sum()
 
         starts = jax.vmap(sampler.sample)(jax.random.split(key_start, CANDIDATES))
         distances = jax.vmap(lambda qpos: miss(env.measures(env.pose_at(qpos))))(starts)
@@ -157,30 +153,6 @@ def draw_one(env: Humanoid, qpos: Float[Array, "nq"], key: Array, size: int) -> 
 def _places(env: Humanoid, view: View) -> Float[Array, "coordinates"]:
     seen = (view.geom_pos - view.camera_pos) @ view.camera_mat
     return seen[np.flatnonzero(env.mj_model.geom_bodyid > 0)].reshape(-1)
-
-
-def random_look(scene: Scene, key: Array) -> Scene:
-    """Colours, light and girth a little off."""
-    key_colour, key_light, key_girth = jax.random.split(key, 3)
-    rgb = scene.rgba[:, :3] + COLOUR * jax.random.normal(key_colour, scene.rgba[:, :3].shape)
-    scale = jnp.exp(LIGHT * jax.random.normal(key_light, (2,)))
-    girth = jnp.exp(GIRTH * jax.random.normal(key_girth, scene.size[:, 0].shape))
-    solid = jnp.asarray([kind != 0 for kind in scene.kinds])  # planes keep their size
-    lights = dataclasses.replace(
-        scene.lights, diffuse=scene.lights.diffuse * scale[0], headlight=scene.lights.headlight * scale[1]
-    )
-    return dataclasses.replace(
-        scene,
-        rgba=scene.rgba.at[:, :3].set(jnp.clip(rgb, 0, 1)),
-        size=scene.size.at[:, 0].multiply(jnp.where(solid, girth, 1.0)),
-        lights=lights,
-    )
-
-
-def move_sun(view: View, change: Float[Array, "*lights 3"]) -> View:
-    """The view with the lights' directions changed, of unit length again."""
-    sun = view.light_dir + change
-    return view._replace(light_dir=sun / jnp.linalg.norm(sun, axis=-1, keepdims=True))
 
 
 def random_camera(key: Array) -> Camera:

@@ -26,7 +26,7 @@ from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.rewards.likelihood_reward import encode_frames
 from jaxrm.weights import ImageSettings
 from jaxrm.weights.embed import run
-from train import scenes
+from train import looks, scenes
 from train.mesh import make_mesh
 from train.sums import AXIS
 
@@ -136,11 +136,11 @@ def carry_out(motions: Motions, key: Array, planned: Planned) -> Batch:
 def draw(env: Humanoid, key: Array, qpos: Float[Array, "t nq"], size: int) -> UInt8[Array, "t size size 3"]:
     """Films one trajectory, with a camera and a look of its own."""
     key_camera, key_look, key_sun = jax.random.split(key, 3)
-    camera, scene = scenes.random_camera(key_camera), scenes.random_look(env.scene, key_look)
-    sun = scenes.SUN * jax.random.normal(key_sun, (3,))
+    camera, scene = scenes.random_camera(key_camera), looks.random_look(env.scene, key_look)
+    sun = looks.SUN * jax.random.normal(key_sun, (3,))
 
     def one(qpos: Array) -> Array:
-        view = scenes.move_sun(env.view(env.pose_at(qpos), camera), sun)
+        view = looks.move_sun(env.view(env.pose_at(qpos), camera), sun)
         return render(scene, view, height=size, width=size)
 
     return jax.vmap(one)(qpos)

@@ -7,24 +7,21 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float
 
+from envs.claims import OPENINGS, Claims
+from envs.criteria import miss
 from envs.humanoid.concepts import ARMS, DETAILS, POSTURES, SOUND, Concept
-from envs.humanoid.criteria import miss
 from envs.humanoid.measure import Measures
 
 SUBJECTS = (
     "a humanoid robot", "the humanoid robot", "humanoid robot", "a robot", "the robot", "a humanoid",
     "the humanoid",
 )  # fmt: skip
-OPENINGS = ("", "", "", "a picture of ", "an image of ", "a photo of ", "a render of ", "there is ")
 LINKS = (" ", " ", " that is ", " is ")
 _CONCEPTS: dict[str, Concept] = {**POSTURES, **ARMS, **DETAILS}
 NAMES = tuple(_CONCEPTS)
 _SOUND = len(NAMES)  # the column of misses that every claim of a posture shares
-# A degree of exp(-miss / SOFTNESS): so soft that a standing body is still a fifth of the way to kneeling,
-# or the targets would be flat where a policy begins.
-SOFTNESS = 2.0
 WORDINGS = 400  # of a claim, at most
 # Postures with arms that no caption of training claims: what is said of them tests understanding.
 HELD_OUT = frozenset({
@@ -32,22 +29,6 @@ HELD_OUT = frozenset({
     ("lotus", "crossed"), ("splits", "left-raised"), ("standing", "right-ahead"), ("bending", "hanging"),
     ("one-knee", "raised"), ("on-its-back", "sideways"),
 })  # fmt: skip
-
-
-class Claims(NamedTuple):
-    """What can be claimed.
-
-    Attributes:
-      parts: indices into `NAMES`; -1 for nothing, `len(NAMES)` for a sound body.
-      negated: parts that are denied.
-      weight: how often to speak of it.
-      wordings: sentences for each.
-    """
-
-    parts: Int[np.ndarray, "claims 3"]
-    negated: Bool[np.ndarray, "claims 3"]
-    weight: Float[np.ndarray, "claims"]
-    wordings: tuple[tuple[str, ...], ...]
 
 
 class _Part(NamedTuple):
@@ -60,24 +41,8 @@ def misses(measures: Measures) -> Float[Array, "concepts"]:
     return jnp.stack([miss(bounds, measures) for bounds in (*(c.bounds for c in _CONCEPTS.values()), SOUND)])
 
 
-def degrees(
-    misses: Float[Array, "*batch concepts"], parts: Int[Array, "claims 3"], negated: Bool[Array, "claims 3"]
-) -> Float[Array, "*batch claims"]:
-    """Truth of each claim, in [0, 1]: the product of its parts' exp(-miss / SOFTNESS), or of 1 less that."""
-    truth = jnp.exp(-parts_misses(misses, parts) / SOFTNESS)
-    return jnp.where(negated, 1 - truth, truth).prod(-1)
-
-
-def parts_misses(
-    misses: Float[Array, "*batch concepts"], parts: Int[Array, "*claims 3"]
-) -> Float[Array, "..."]:
-    """[*batch, *claims, 3]: how far a posture is from each part of claims; 0 for parts that say nothing."""
-    padded = jnp.concatenate([misses, jnp.zeros_like(misses[..., :1])], axis=-1)  # -1 reads the zero
-    return padded[..., parts]
-
-
 def claims() -> Claims:
-    """All that training speaks of."""
+    """All that training speaks of: a posture, arms, and whether the body is sound."""
     said = list(_said())
     parts = np.full((len(said), 3), -1, np.int32)
     negated = np.zeros((len(said), 3), bool)
@@ -108,11 +73,6 @@ def _said() -> Iterator[tuple[_Part, ...]]:
         yield _Part(posture), _Part(arms, negated=True)
     for detail in DETAILS:
         yield _Part("standing"), _Part(detail)
-
-
-def is_held_out(sentence: str) -> bool:
-    """One wording in eight is never trained on; those of the plainest subject always are."""
-    return not sentence.startswith("a humanoid robot") and zlib.crc32(sentence.encode()) % 8 == 0
 
 
 def wordings(*claim: _Part) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from envs.humanoid.criteria import INF, Bound
+from envs.criteria import INF, Bound
 
 ON_FLOOR = 0.11  # m, highest centre of a foot (radius 0.075) or knee (radius 0.06) that touches the floor
 SIDES = ("right", "left")  # in the order of the measures

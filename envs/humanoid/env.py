@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt8
 from mujoco import mjx
 
-from envs.humanoid import body, criteria
+from envs import criteria
+from envs.humanoid import body
 from envs.humanoid.measure import Measures, measure
 from envs.types import State
 from jaxrm.render import Camera, Scene, View, render

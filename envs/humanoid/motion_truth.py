@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from envs.criteria import INF, Bound, miss
 from envs.humanoid.concepts import POSTURES
-from envs.humanoid.criteria import INF, Bound, miss
 from envs.humanoid.env import Humanoid
 from envs.humanoid.instructions import ACTIONS, Action, action_table
 from envs.humanoid.measure import Measures

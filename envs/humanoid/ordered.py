@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from envs.humanoid.criteria import degree
+from envs.criteria import degree
 from envs.humanoid.env import Humanoid, Physics
 from envs.humanoid.instructions import Instruction, Stance, courses
 from envs.humanoid.measure import Measures

@@ -4,8 +4,8 @@ tasks whose meaning is in their order, which no single frame shows."""
 from collections.abc import Callable
 from typing import NamedTuple
 
+from envs.criteria import Bound
 from envs.humanoid.concepts import ARMS, POSTURES, SOUND
-from envs.humanoid.criteria import Bound
 from envs.humanoid.env import Humanoid
 from envs.humanoid.instructions import Action, Instruction
 from envs.humanoid.ordered import OrderedHumanoid

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from envs import claims as said
 from envs.humanoid import captions
 from envs.humanoid.tasks import BASELINE, TASKS
 
@@ -22,8 +23,8 @@ def test_what_is_missing_adds_up_and_denials_turn_it_round():
     parts = np.array([[-1, -1, -1], [kneeling, -1, -1], [-1, raised, -1], [kneeling, raised, -1]] * 2)
     denied = np.zeros(parts.shape, bool)
     denied[5, 0] = denied[7, 1] = True
-    degrees = np.asarray(captions.degrees(misses, parts, denied))[0]
-    one, two = np.exp(-1 / captions.SOFTNESS), np.exp(-2 / captions.SOFTNESS)
+    degrees = np.asarray(said.degrees(misses, parts, denied))[0]
+    one, two = np.exp(-1 / said.SOFTNESS), np.exp(-2 / said.SOFTNESS)
     np.testing.assert_allclose(degrees, [1, one, two, one * two, 1, 1 - one, two, one * (1 - two)], rtol=1e-6)
 
 
@@ -32,7 +33,7 @@ def test_claims_and_wordings_fit_together():
     assert len(claims.parts) == len(claims.negated) == len(claims.weight) == len(claims.wordings)
     for wordings in claims.wordings:
         assert len(set(wordings)) == len(wordings)
-        assert any(not captions.is_held_out(sentence) for sentence in wordings)
+        assert any(not said.is_held_out(sentence) for sentence in wordings)
 
 
 def test_what_is_held_out_is_not_claimed():

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs.humanoid import criteria, reach
+from envs import criteria
+from envs.humanoid import reach
 from envs.humanoid.contact import lowest, overlap
 from envs.humanoid.postures import Sampler
 

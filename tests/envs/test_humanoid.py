@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import envs
-from envs.humanoid import body, concepts, criteria, postures, skins
+from envs import criteria
+from envs.humanoid import body, concepts, postures, skins
 from jaxrm.types import Pose
 
 

@@ -39,6 +39,7 @@ assert worst < 1e-10
 
 CLIP = """
 import jax, jax.numpy as jnp, numpy as np
+from envs import claims
 from envs.humanoid import captions, tasks
 from envs.humanoid.measure import Measures
 from jaxrm.models import Clip
@@ -61,9 +62,9 @@ config = clip_config.ClipConfig(
 )
 env, key = tasks.factory("kneeling")(), jax.random.key(0)
 pool = jax.random.normal(key, (32, env.mj_model.nq))
-claims = captions.claims()
-tokens = jax.random.randint(key, (len(claims.parts), 2, 32), 0, 50)
-corpus = clip_update.Corpus(claims.parts, claims.negated, claims.weight / claims.weight.sum(), tokens)
+said = claims.join([captions.claims()], [len(captions.NAMES) + 1], [1.0])
+tokens = jax.random.randint(key, (len(said.parts), 2, 32), 0, 50)
+corpus = clip_update.Corpus(said.parts, said.negated, said.weight, tokens)
 corpus = jax.tree.map(jnp.asarray, corpus)
 scale = clip_update.Scale.of(env, pool, config.size)
 assert jax.device_count() == 8
@@ -72,7 +73,7 @@ for devices in (jax.devices()[:1], jax.devices()):
     model = Clip.create(clip._model_config(config, 50).with_dtype("float64"), key)
     model = jax.tree.map(lambda x: x.astype(jnp.float64), model)
     learner, optimizer = clip_update.make_learner(config, model, scale)
-    run = clip_update.make_run(config, env, optimizer, scale, make_mesh(devices))
+    run = clip_update.make_run(config, env, {}, optimizer, scale, make_mesh(devices))
     finals.append(jax.tree.map(np.asarray, run(learner, pool, corpus, key)))
 (one, losses), (eight, others) = finals
 pairs = list(zip(jax.tree.leaves(one.weights), jax.tree.leaves(eight.weights)))

@@ -8,10 +8,12 @@ training: the measured geometry from the image's embedding, and where every limb
 """
 
 import time
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array
 from rich.console import Console
 
@@ -29,7 +31,7 @@ from train.clip_config import ClipConfig, JudgeConfig
 from train.clip_update import LOSSES, Corpus, Scale, make_learner, make_run
 from train.mesh import make_mesh
 from train.origin import check_free
-from train.vocabulary import train_tokenizer
+from train.vocabulary import respelt, train_tokenizer
 
 CONTEXT = 32  # tokens
 SHARE = 1 / 16  # of what is said is about each topic of classic control
@@ -65,6 +67,8 @@ def main(config: ClipConfig) -> None:
     learner, optimizer = make_learner(config, model, scale)
     console.print(f"{len(pool):,} states after {time.time() - start:.0f} s; compiling ...")
 
+    # laid where calls leave it, or the second would be compiled anew
+    learner = jax.device_put(learner, NamedSharding(mesh, PartitionSpec()))
     run = make_run(config, env, classic, optimizer, scale, mesh)
     processor = Processor(default_settings(config.size), texts, _known(topics, everything))
     calls = config.images // (config.batch * config.steps_per_call)
@@ -134,18 +138,20 @@ def _known(topics: tuple[claims.Claims, ...], everything: list[str]) -> Training
 
 
 def _start(config: ClipConfig, everything: list[str], key: Array) -> tuple[Clip, TextProcessor]:
-    """A model and its tokeniser: new ones, or those of `config.start`."""
+    """The tokeniser of all that is said, and a model that reads by it: a new one, or `config.start`'s."""
+    tokenizer = train_tokenizer(everything)
+    architecture = _model_config(config, tokenizer.get_vocab_size())
+    texts = TextProcessor(tokenizer, architecture.text)
     if config.start is None:
-        tokenizer = train_tokenizer(everything)
-        architecture = _model_config(config, tokenizer.get_vocab_size())
-        return Clip.create(architecture, key), TextProcessor(tokenizer, architecture.text)
+        return Clip.create(architecture, key), texts
     started = jaxrm.load_clip(str(config.start))
-    texts = started.processor.texts
-    if texts is None:
-        raise ValueError(f"{str(config.start)!r} is an image tower alone: nothing to go on from")
-    architecture = _model_config(config, texts.tokenizer.get_vocab_size())
-    if started.model.config != architecture:
-        raise ValueError(
-            f"{str(config.start)!r} is of another size: {started.model.config}, not {architecture}"
-        )
-    return started.model, texts
+    had, read = started.model.config, started.processor.texts
+    words = replace(
+        had.text, vocabulary=architecture.text.vocabulary, eos_token_id=architecture.text.eos_token_id
+    )
+    if read is None or replace(had, text=words) != architecture:
+        raise ValueError(f"{str(config.start)!r} is of another size: {had}, not {architecture}")
+    table = np.asarray(started.model.text.embedding[...])
+    rows = jnp.asarray(respelt(table, read.tokenizer, tokenizer))
+    leaves = [rows if leaf.shape == table.shape else leaf for leaf in jax.tree.leaves(started.model)]
+    return jax.tree.unflatten(jax.tree.structure(Clip.abstract(architecture)), leaves), texts

@@ -35,7 +35,7 @@ class ClipConfig:
     place_weight: float = 1.0
     """Weight of the read-out of where every limb is from the image tower's tokens."""
     start: Path | None = None
-    """A checkpoint of the same sizes to go on from, with its tokeniser; random weights without."""
+    """A checkpoint of the same sizes to go on from, of any vocabulary; random weights without."""
     ema: float = 0.999
     """Decay of the weight average that is saved."""
     size: int = 64

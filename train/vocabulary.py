@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+from jaxtyping import Float
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -34,3 +36,18 @@ def train_tokenizer(texts: Iterable[str], size: int = 1024) -> Tokenizer:
         single=f"{START} $0 {END}", special_tokens=specials
     )
     return tokenizer
+
+
+def respelt(
+    table: Float[np.ndarray, "old width"], old: Tokenizer, new: Tokenizer
+) -> Float[np.ndarray, "new width"]:
+    """Embeddings for another vocabulary: of each token the mean of the old ones that spell it.
+
+    Both tokenisers are of `train_tokenizer`: bytes are in both, so every token can be spelt.
+    """
+    known, wanted = old.get_vocab(), new.get_vocab()
+    spelt = [
+        [known[name]] if name in (START, END) else [piece.id for piece in old.model.tokenize(name)]
+        for name in sorted(wanted, key=wanted.__getitem__)
+    ]
+    return np.stack([table[ids].mean(0) for ids in spelt])

@@ -28,6 +28,11 @@ def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
         raise ValueError(f"unknown {name} {value!r}: {hint}")
 
 
+def _flat(task: str) -> str:
+    """As the name of a folder."""
+    return task.replace("/", "-").replace(":", "-")
+
+
 def _of_recipe() -> Any:
     """A field that the recipe of task and learner gives where the caller does not."""
     return dataclasses.field(default=None)
@@ -39,6 +44,8 @@ class PolicyConfig:
 
     task: tyro.conf.Positional[str] = ""
     """Name of the task, or `module:factory` for one of your own; none with --mjcf."""
+    also: tuple[str, ...] = ()
+    """Further postures of the humanoid to train in the same program, a policy each; with every seed."""
     mjcf: Path | None = None
     """Instead of a task, a body of your own: the file of a MuJoCo model with actuators. Needs --goal."""
     goal: str | tuple[str, ...] | None = None
@@ -239,6 +246,16 @@ class PolicyConfig:
                 )
         if self.goal == ():
             raise ValueError("goal is empty: say what you want in a sentence")
+        if self.also:
+            self._check_tasks()
+
+    def _check_tasks(self) -> None:
+        if self.goals:
+            raise ValueError("goal replaces the prompt of one task: leave it out, or also")
+        if self.reward == "likelihood":
+            raise ValueError("reward 'likelihood' reads one instruction: train one task at a time")
+        if len(set(self.tasks)) < len(self.tasks):
+            raise ValueError(f"also names a task twice: {', '.join(self.tasks)}")
 
     def _check_sac(self) -> None:
         if self.action_distribution != "tanh-normal":
@@ -305,20 +322,36 @@ class PolicyConfig:
             return ()
         return (self.goal,) if isinstance(self.goal, str) else self.goal
 
-    def of_seeds(self) -> list["PolicyConfig"]:
-        """A config for each seed, as a run of its own in a folder of its own."""
-        if self.seeds == 1:
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """All that share the program."""
+        return (self.task, *self.also)
+
+    @property
+    def runs(self) -> int:
+        """Policies that are trained in one program: a task and a seed each."""
+        return len(self.tasks) * self.seeds
+
+    def of_runs(self) -> list["PolicyConfig"]:
+        """A config for each task and seed, as a run of its own in a folder of its own."""
+        if self.runs == 1:
             return [self]
         return [
-            dataclasses.replace(self, seed=seed, seeds=1, out=self.folder / f"seed{seed}")
+            dataclasses.replace(
+                self, task=task, also=(), seed=seed, seeds=1, out=self.folder / self._name_of(task, seed)
+            )
+            for task in self.tasks
             for seed in range(self.seed, self.seed + self.seeds)
         ]
+
+    def _name_of(self, task: str, seed: int) -> str:
+        return f"{_flat(task)}-seed{seed}" if self.also else f"seed{seed}"
 
     @property
     def folder(self) -> Path:
         if self.out is not None:
             return self.out
-        task = self.task.replace("/", "-").replace(":", "-")
+        task = "-".join([_flat(self.task), *(_flat(task.rpartition("/")[2]) for task in self.also)])
         learner = "" if self.algo == "ppo" else f"-{self.algo}"
         last = f"-{self.seed + self.seeds - 1}" if self.seeds > 1 else ""
         return Path("runs") / f"{task}{learner}-seed{self.seed}{last}"

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, Float, UInt32
 
+from envs.humanoid.choice import of_task
 from envs.types import Env, State, is_ordered, past_of
 from jaxrm import metrics
 from jaxrm.types import Pose
@@ -47,9 +48,10 @@ class Rollouts(NamedTuple):
 def make_evaluate(
     env: Env, actor: Actor, reward: LoopReward, mesh: Mesh, *, block: int, between: str = "linear"
 ) -> Callable[..., Rollouts]:
-    """Compiled `evaluate(policy, stats, weights, reward_state, keys) -> Rollouts`; actions are the mode.
+    """Compiled `evaluate(policy, stats, weights, reward_state, task, keys) -> Rollouts`.
 
-    One episode a key, spread over `data`; their number must be a multiple of that axis' devices.
+    Actions are the mode. `task` is the number of the task where `env` is a choice of several, and of no use
+    otherwise. One episode a key, spread over `data`; their number must be a multiple of that axis' devices.
     `between` two looks of a reward of trajectories a step gets what `spread_scores` says.
 
     Raises:
@@ -59,17 +61,23 @@ def make_evaluate(
     if env.episode_length % stride:
         raise ValueError(f"{stride} steps from look to look do not divide an episode of {env.episode_length}")
 
-    def judge(weights: Any, reward_state: Any, poses: Pose) -> Array:
+    def judge(env: Env, weights: Any, reward_state: Any, poses: Pose) -> Array:
         """Of one episode a world, begun with its first pose."""
         done = jnp.zeros(poses.qpos.shape[:2], bool).at[-1].set(True)
         looks = Looks(
             jax.tree.map(lambda x: x[stride - 1 :: stride], poses), first_looks(done, stride), done[-1]
         )
-        scores, _ = reward.read(weights, reward_state, reward.begin(done.shape[1]), looks)
+        scores, _ = reward.read(env, weights, reward_state, reward.begin(done.shape[1]), looks)
         nothing = jnp.full(done.shape[1], jnp.nan)
         return spread_scores(scores, done, stride, nothing, reward.between(between))
 
-    def evaluate(policy: Any, stats: Any, weights: Any, reward_state: Any, keys: Array) -> Rollouts:
+    choice = env
+
+    def evaluate(
+        policy: Any, stats: Any, weights: Any, reward_state: Any, task: Array, keys: Array
+    ) -> Rollouts:
+        env = of_task(choice, task)
+
         def on_step(carry: tuple[State, Array], _: None) -> tuple[tuple[State, Array], Any]:
             worlds, alive = carry
             after, valid = step_worlds(env, worlds, actor.act(policy, stats, worlds.obs, None))
@@ -81,7 +89,7 @@ def make_evaluate(
 
         start = (reset_worlds(env, keys), jnp.ones(len(keys), bool))
         _, (poses, past, truth, ok) = jax.lax.scan(on_step, start, None, length=env.episode_length)
-        scores = truth if reward.score is None else judge(weights, reward_state, poses)
+        scores = truth if reward.score is None else judge(env, weights, reward_state, poses)
         success = in_blocks(lambda seen: successes(env, *seen), (poses, past), block, axes=2)
         ok &= jnp.isfinite(scores)
         by_step = dict(
@@ -98,7 +106,7 @@ def make_evaluate(
         )
 
     everywhere, spread = P(), P("data")
-    inputs = (everywhere, everywhere, everywhere, everywhere, spread)
+    inputs = (everywhere, everywhere, everywhere, everywhere, everywhere, spread)
     return jax.jit(jax.shard_map(evaluate, mesh=mesh, in_specs=inputs, out_specs=spread, check_vma=False))
 
 

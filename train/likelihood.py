@@ -253,7 +253,7 @@ def make(config: PolicyConfig, env: Env) -> LoopReward:
         env,
         frames,
         reward.interface.config.inputs,
-        max(1, config.reward_batch // config.seeds),  # seeds are a batch axis of every block
+        max(1, config.reward_batch // config.runs),  # runs are a batch axis of every block
         config.gamma**config.reward_every if config.likelihood_difference else None,
         learning,
     )

@@ -1,7 +1,7 @@
 """What a run is made of: environment, learner, reward."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -9,6 +9,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import envs
+import jaxrm
+from envs.humanoid.choice import choice, of_task
 from envs.mjcf import MjcfEnv
 from envs.types import Env, has_truth
 from train import evaluation, likelihood, ppo, rewards, sac
@@ -27,7 +29,7 @@ Judged = tuple[Any, Any, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """Built from a config, the same for all of its seeds."""
+    """Built from a config, the same for all of its runs; `reward` is theirs, see `rewards.join_rewards`."""
 
     config: PolicyConfig
     env: Env
@@ -37,18 +39,24 @@ class Parts:
     @classmethod
     def build(cls, config: PolicyConfig) -> "Parts":
         """Raises ValueError or FileNotFoundError where the task or the model is unknown or does not fit."""
-        env = make_env(config)
+        tasks = [make_env(dataclasses.replace(config, task=task, also=())) for task in config.tasks]
+        env = choice(tasks) if config.also else tasks[0]
         if config.reward == "truth" and not has_truth(env):
             raise ValueError(f"{config.task!r} has no ground truth: train it by a sentence, with --goal")
         learner = make_learner(config, env.observation_size, env.action_size)
-        return cls(config, env, learner, make_reward(config, env))
+        return cls(config, env, learner, make_reward(config, tasks))
 
-    def compile_evaluate(self, judged: Judged, mesh: Mesh) -> Callable[[Judged, int], Rollouts]:
-        """`evaluate(judged, seed) -> Rollouts`, compiled ahead, so that its time can be told from training's.
+    def env_of(self, run: int) -> Env:
+        """The environment of one run of `config.of_runs()`, by its place there."""
+        return of_task(self.env, run // self.config.seeds)
+
+    def compile_evaluate(self, judged: Judged, mesh: Mesh) -> Callable[[Judged, int, int], Rollouts]:
+        """`evaluate(judged, seed, run) -> Rollouts`, compiled ahead, so that its time can be told from
+        training's.
 
         `judged` gives shapes and shardings; see `judged_part`.
         """
-        episodes, weights = self.config.eval_episodes, self.reward.weights
+        episodes = self.config.eval_episodes
         actor = self.learner.actor
         between = self.config.reward_between
         evaluate: Any = evaluation.make_evaluate(
@@ -60,14 +68,16 @@ class Parts:
             return jax.device_put(keys, NamedSharding(mesh, PartitionSpec("data")))
 
         policy, stats, reward_state = judged
-        compiled = evaluate.lower(policy, stats, weights, reward_state, keys_of(self.config.seed)).compile()
+        weights, keys = self.reward.of_run(0).weights, keys_of(self.config.seed)
+        compiled = evaluate.lower(policy, stats, weights, reward_state, np.int32(0), keys).compile()
 
-        def run(judged: Judged, seed: int) -> Rollouts:
+        def judge(judged: Judged, seed: int, run: int) -> Rollouts:
             policy, stats, reward_state = judged
-            rollouts = compiled(policy, stats, weights, reward_state, keys_of(seed))
+            weights, task = self.reward.of_run(run).weights, np.int32(run // self.config.seeds)
+            rollouts = compiled(policy, stats, weights, reward_state, task, keys_of(seed))
             return jax.tree.map(lambda x: np.asarray(x)[:episodes], rollouts)
 
-        return run
+        return judge
 
 
 def judged_part(state: TrainState) -> Judged:
@@ -94,8 +104,8 @@ def make_env(config: PolicyConfig) -> Env:
         raise ValueError(f"task {config.task!r} has no choice of {refused[0]}") from error
 
 
-def make_reward(config: PolicyConfig, env: Env) -> LoopReward:
-    """The reward that a config asks for.
+def make_reward(config: PolicyConfig, tasks: Sequence[Env]) -> LoopReward:
+    """The reward that a config asks for, of all its tasks.
 
     Raises:
       FileNotFoundError: there is no such model.
@@ -104,9 +114,11 @@ def make_reward(config: PolicyConfig, env: Env) -> LoopReward:
     if config.reward == "truth":
         return rewards.truth_reward()
     if config.reward == "clip":
-        return rewards.clip_reward(config, env)
+        checkpoint = jaxrm.load_clip(config.model)
+        each = [rewards.clip_reward(config, env, checkpoint) for env in tasks]
+        return rewards.join_rewards(each, config.seeds) if config.also else each[0]
     if config.reward == "likelihood":
-        return likelihood.make(config, env)
+        return likelihood.make(config, tasks[0])
     raise ValueError(f"unknown reward {config.reward!r}")
 
 

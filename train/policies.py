@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from rich.console import Console
 
 from envs.types import has_truth
-from train import evaluation, seeds
+from train import evaluation, many
 from train.checkpoint import Checkpoints
 from train.config import PolicyConfig
 from train.folder import RunFolder
@@ -33,7 +33,7 @@ __all__ = ["Run", "evaluate", "load_policy", "make_env", "policy", "versions"]
 class Run:
     """A finished run: where it lies, what was asked and what came out (`result.json`).
 
-    With several seeds, `runs` are the single ones, and `result` is of all (see `train/seeds.py`).
+    With several tasks or seeds, `runs` are the single ones, and `result` is of all (see `train/many.py`).
     """
 
     folder: Path
@@ -43,7 +43,7 @@ class Run:
 
 
 def policy(config: PolicyConfig) -> Run:
-    """Trains a policy, or one for each seed, and leaves everything in the run's folder.
+    """Trains a policy, or one for each task and seed, and leaves everything in the run's folder.
 
     Raises:
       ValueError: a setting is unknown or does not fit; on `resume`, the config is another one.
@@ -52,9 +52,9 @@ def policy(config: PolicyConfig) -> Run:
     """
     began = time.monotonic()
     config.validate()
-    singles = config.of_seeds()
+    singles = config.of_runs()
     folders = [RunFolder(single.folder) for single in singles]
-    seeds.check(config)
+    many.check(config)
     for single, folder in zip(singles, folders, strict=True):
         folder.check(single)
     parts = Parts.build(config)
@@ -65,17 +65,23 @@ def policy(config: PolicyConfig) -> Run:
     _introduce(console, parts)
     with contextlib.ExitStack() as stack:
         seats = [
-            Seat(single, folder, stack.enter_context(Checkpoints(folder.checkpoints, writes=True)))
-            for single, folder in zip(singles, folders, strict=True)
+            Seat(
+                single,
+                folder,
+                stack.enter_context(Checkpoints(folder.checkpoints, writes=True)),
+                number,
+                parts.env_of(number),
+            )
+            for number, (single, folder) in enumerate(zip(singles, folders, strict=True))
         ]
         results = Session(parts, program, seats, console, began).train()
     runs = tuple(
         Run(folder.path, single, result)
         for folder, single, result in zip(folders, singles, results, strict=True)
     )
-    if config.seeds == 1:
+    if config.runs == 1:
         return runs[0]
-    return Run(config.folder, config, seeds.report(config, results, console), runs)
+    return Run(config.folder, config, many.report(config, results, console), runs)
 
 
 def _introduce(console: Console, parts: Parts) -> None:
@@ -83,8 +89,8 @@ def _introduce(console: Console, parts: Parts) -> None:
     told = " and ".join(f'"{goal}"' for goal in goals) or "the ground truth"
     if config.negatives:
         told += ", not " + " nor ".join(f'"{sentence}"' for sentence in config.negatives)
-    many = f", {config.seeds} seeds" if config.seeds > 1 else ""
-    announce(console, f"{config.task}: {told}{many} -> {config.folder}")
+    several = f", {config.seeds} seeds" if config.seeds > 1 else ""
+    announce(console, f"{', '.join(config.tasks)}: {told}{several} -> {config.folder}")
     if not has_truth(parts.env):
         console.print("  note       success is not known for a body without a task", highlight=False)
     elif config.goals:
@@ -109,7 +115,7 @@ def evaluate(run: str | Path) -> dict[str, float | None]:
     mesh = make_mesh()
     # restored to one device; episodes are spread over all
     judged = jax.device_put((policy, stats, reward_state), NamedSharding(mesh, PartitionSpec()))
-    rollouts = parts.compile_evaluate(judged, mesh)(judged, config.seed)
+    rollouts = parts.compile_evaluate(judged, mesh)(judged, config.seed, 0)
     known = has_truth(parts.env)
     evaluation.save(rollouts, folder.rollouts, has_truth=known)
     figures = evaluation.summary(rollouts, float(success.threshold), has_truth=known)

@@ -4,8 +4,8 @@ Worlds, keys and a learner's memory belong to a virtual shard. Every device hold
 shards; only sums (gradients, statistics, figures) cross between them. So a run is the same, up to the order
 of additions, on any number of devices that divides the number of shards.
 
-Several seeds are a batch axis in front of everything but `iteration`: one program, compiled once, and no
-number of one seed reaches another.
+Several runs, a task and a seed each, are a batch axis in front of everything but `iteration`: one program,
+compiled once, and no number of one run reaches another.
 """
 
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
+from envs.humanoid.choice import of_task
 from envs.types import Env, State, has_truth
 from train import success
 from train.config import PolicyConfig
@@ -49,18 +50,18 @@ class Program(NamedTuple):
     """Compiled on first use.
 
     Attributes:
-      init: `init(key) -> TrainState`; with several seeds, of a key for each.
+      init: `init(key) -> TrainState`; with several runs, of a key for each.
       run: `run(state, weights, iterations) -> (state, figures)`; the state is donated; figures are
-        float32 [FIGURES_PER_CALL] a name, a row an iteration; with several seeds [FIGURES_PER_CALL, seeds].
+        float32 [FIGURES_PER_CALL] a name, a row an iteration; with several runs [FIGURES_PER_CALL, runs].
       shardings: of a `TrainState`, a prefix tree.
-      seeds: how many; with 1 there is no axis for them.
+      runs: how many; with 1 there is no axis for them.
     """
 
     init: Callable[[Array], TrainState]
     run: Any
     shardings: TrainState
     mesh: Mesh
-    seeds: int
+    runs: int
 
 
 def make_program(
@@ -74,7 +75,8 @@ def make_program(
     mesh = make_mesh() if mesh is None else mesh
     config.check_shapes(mesh.shape[AXIS])
     names = (*FIGURES, *learner.figures, *reward.figures)
-    specs = _specs(config.seeds)
+    runs = config.runs
+    specs = _specs(runs)
     shardings = jax.tree.map(
         lambda spec: NamedSharding(mesh, spec), specs, is_leaf=lambda x: isinstance(x, P)
     )
@@ -85,11 +87,9 @@ def make_program(
     def iterate(state: TrainState, weights: Any) -> tuple[TrainState, dict[str, Array]]:
         return _iteration(config, env, learner, reward, state, weights)
 
-    if config.seeds > 1:
-        axes: Any = TrainState._make(None if name == "iteration" else 0 for name in TrainState._fields)
-        init = jax.vmap(init, out_axes=axes)
-        iterate = jax.vmap(iterate, in_axes=(axes, None), out_axes=(axes, 0))
-    row = () if config.seeds == 1 else (config.seeds,)
+    if runs > 1:
+        init, iterate = _of_runs(config, env, learner, reward)
+    row = () if runs == 1 else (runs,)
 
     def many(state: TrainState, weights: Any, count: Array) -> tuple[TrainState, dict[str, Array]]:
         rows = {name: jnp.zeros((FIGURES_PER_CALL, *row), jnp.float32) for name in names}
@@ -113,13 +113,31 @@ def make_program(
         run=jax.jit(sharded, donate_argnums=0),
         shardings=shardings,
         mesh=mesh,
-        seeds=config.seeds,
+        runs=runs,
     )
 
 
-def _specs(seeds: int) -> Any:
+def _of_runs(config: PolicyConfig, env: Env, learner: Learner, reward: LoopReward) -> tuple[Any, Any]:
+    """The start and an iteration of single runs, with an axis for all of them; see `Program`."""
+    axes: Any = TrainState._make(None if name == "iteration" else 0 for name in TrainState._fields)
+    tasks: Any = np.repeat(np.arange(len(config.tasks)), config.seeds)
+
+    def init(key: Array, task: Array) -> TrainState:
+        return _init_state(config, of_task(env, task), learner, reward, key)
+
+    def iterate(state: TrainState, weights: Any, task: Array) -> tuple[TrainState, dict[str, Array]]:
+        return _iteration(config, of_task(env, task), learner, reward, state, weights)
+
+    many = jax.vmap(iterate, in_axes=(axes, reward.axes, 0), out_axes=(axes, 0))
+    return (
+        lambda keys: jax.vmap(init, out_axes=axes)(keys, tasks),
+        lambda state, weights: many(state, weights, tasks),
+    )
+
+
+def _specs(runs: int) -> Any:
     """Where the leaves of a training state lie: what belongs to shards is spread over `data`."""
-    spread = P(AXIS) if seeds == 1 else P(None, AXIS)
+    spread = P(AXIS) if runs == 1 else P(None, AXIS)
     return TrainState._make(spread if name in _OF_SHARDS else P() for name in TrainState._fields)
 
 
@@ -158,7 +176,7 @@ def _iteration(
     shape = state.worlds.time.shape  # shards, worlds a shard
     keys = jax.vmap(lambda key: jax.random.split(key, 4))(state.keys)
     worlds, steps = collect(config, env, learner, state, keys[:, 0], keys[:, 1])
-    scores, last_score, reward_memory = judge(config, reward, state, weights, steps)
+    scores, last_score, reward_memory = judge(config, env, reward, state, weights, steps)
     valid = steps.valid & jnp.isfinite(scores)
     scores = jnp.where(valid, scores, 0.0)
     weight = valid.astype(scores.dtype)
@@ -224,7 +242,7 @@ def collect(
 
 
 def judge(
-    config: PolicyConfig, reward: LoopReward, state: TrainState, weights: Any, steps: Transition
+    config: PolicyConfig, env: Env, reward: LoopReward, state: TrainState, weights: Any, steps: Transition
 ) -> tuple[Array, Array, Any]:
     """The reward of every step: of the state it reached, the last of an episode included.
 
@@ -240,7 +258,7 @@ def judge(
     picks = np.array(scored_steps(config.unroll_length, every))
     poses = jax.tree.map(lambda x: x[picks], steps.pose)
     looks = Looks(poses, first_looks(done, every), done[-1])
-    scores, memory = reward.read(weights, state.reward_state, memory, looks)
+    scores, memory = reward.read(env, weights, state.reward_state, memory, looks)
     between = reward.between(config.reward_between)
     spread = spread_scores(scores.astype(steps.truth.dtype), done, every, before, between)
     return spread, last_scores(spread, done), memory
@@ -255,7 +273,7 @@ def _success_now(env: Env, steps: Transition) -> Array:
 def state_like(program: Program) -> TrainState:
     """Shapes and shardings of a training state, nothing computed."""
     key = jax.random.PRNGKey(0)
-    shapes = jax.eval_shape(program.init, key if program.seeds == 1 else jnp.stack([key] * program.seeds))
+    shapes = jax.eval_shape(program.init, key if program.runs == 1 else jnp.stack([key] * program.runs))
     return TrainState(
         *(
             jax.tree.map(lambda x, s=sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), part)
@@ -264,19 +282,19 @@ def state_like(program: Program) -> TrainState:
     )
 
 
-def split_seeds(state: TrainState, seeds: int) -> list[TrainState]:
+def split_runs(state: TrainState, runs: int) -> list[TrainState]:
     """The states of single runs; copies where there are several."""
-    if seeds == 1:
+    if runs == 1:
         return [state]
     rest = state._replace(iteration=())
     return [
         jax.tree.map(lambda x, i=index: x[i], rest)._replace(iteration=state.iteration)
-        for index in range(seeds)
+        for index in range(runs)
     ]
 
 
-def join_seeds(states: list[TrainState], program: Program) -> TrainState:
-    """The inverse of `split_seeds`."""
+def join_runs(states: list[TrainState], program: Program) -> TrainState:
+    """The inverse of `split_runs`."""
     if len(states) == 1:
         return states[0]
     together = jax.jit(

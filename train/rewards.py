@@ -1,19 +1,19 @@
 """What judges the stored poses inside the loop: frozen weights, a state that learns, a pure score."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt32
 
-import jaxrm
 from envs.types import Env
 from jaxrm.rewards import clip
 from jaxrm.types import Pose
+from jaxrm.weights.clip import ClipCheckpoint
 from train.config import PolicyConfig
 
-Score = Callable[[Any, Any, Pose], Float[Array, "time envs"]]
+Score = Callable[[Env, Any, Any, Pose], Float[Array, "time envs"]]
 
 
 class Looks(NamedTuple):
@@ -68,10 +68,12 @@ class LoopReward(NamedTuple):
       name: for people and for `result.json`.
       weights: frozen pytree, an argument of the compiled program.
       state: what the reward learns; part of the training state. Empty where it learns nothing.
-      score: of a frame, `score(weights, state, poses [time, envs]) -> [time, envs]`, pure; or of an
+      score: of a frame, `score(env, weights, state, poses [time, envs]) -> [time, envs]`, pure; or of an
         episode so far; None means the environment's own ground-truth reward, which the unroll has stored.
       goals: the sentences; none for the ground truth.
       updates: how it learns; None: it does not.
+      own: where several tasks share a program, which leaves of `weights` every run has of its own,
+        [runs, ...]; the others all share. Empty otherwise; see `join_rewards`.
     """
 
     name: str
@@ -80,6 +82,7 @@ class LoopReward(NamedTuple):
     score: Score | TrajectoryScore | None
     goals: tuple[str, ...]
     updates: Update | None = None
+    own: tuple[bool, ...] = ()
 
     @property
     def figures(self) -> tuple[str, ...]:
@@ -95,14 +98,28 @@ class LoopReward(NamedTuple):
         """What it remembers of worlds whose episodes have shown nothing yet, leaves [envs, ...]."""
         return self.score.begin(envs) if isinstance(self.score, TrajectoryScore) else ()
 
+    @property
+    def axes(self) -> Any:
+        """Of `weights` under a `vmap` over runs: 0 for what is a run's own, None for what all share."""
+        tree = jax.tree.structure(self.weights)
+        return jax.tree.unflatten(tree, [0 if own else None for own in self.own]) if self.own else None
+
+    def of_run(self, run: int) -> "LoopReward":
+        """The reward of one run, by its place among all in the program."""
+        if not self.own:
+            return self
+        leaves, tree = jax.tree.flatten(self.weights)
+        mine = [leaf[run] if own else leaf for leaf, own in zip(leaves, self.own, strict=True)]
+        return self._replace(weights=jax.tree.unflatten(tree, mine), own=())
+
     def read(
-        self, weights: Any, state: Any, memory: Any, looks: Looks
+        self, env: Env, weights: Any, state: Any, memory: Any, looks: Looks
     ) -> tuple[Float[Array, "time envs"], Any]:
-        """Scores of an unroll's judged steps, and what to remember for the next one."""
+        """Scores of an unroll's judged steps, and what to remember for the next one; `env` draws frames."""
         if isinstance(self.score, TrajectoryScore):
             return self.score.read(weights, state, memory, looks)
         assert self.score is not None, "the ground truth is stored"
-        return self.score(weights, state, looks.poses), memory
+        return self.score(env, weights, state, looks.poses), memory
 
     def learn(
         self, weights: Any, state: Any, memory: Any, keys: UInt32[Array, "shards 2"], iteration: Array
@@ -124,15 +141,29 @@ class LoopReward(NamedTuple):
         return own or chosen
 
 
+def join_rewards(rewards: Sequence[LoopReward], repeats: int) -> LoopReward:
+    """Rewards of several tasks as one, each for `repeats` runs in a row: they differ in weights alone."""
+    leaves = list(zip(*(jax.tree.leaves(reward.weights) for reward in rewards), strict=True))
+    own = tuple(any(leaf is not same[0] for leaf in same) for same in leaves)
+    joined = [
+        jnp.repeat(jnp.stack(same), repeats, axis=0) if differ else same[0]
+        for same, differ in zip(leaves, own, strict=True)
+    ]
+    return rewards[0]._replace(
+        weights=jax.tree.unflatten(jax.tree.structure(rewards[0].weights), joined),
+        goals=tuple(goal for reward in rewards for goal in reward.goals),
+        own=own,
+    )
+
+
 def truth_reward() -> LoopReward:
     """The environment's own reward of every step."""
     return LoopReward("truth", (), (), None, ())
 
 
-def clip_reward(config: PolicyConfig, env: Env) -> LoopReward:
+def clip_reward(config: PolicyConfig, env: Env, checkpoint: ClipCheckpoint) -> LoopReward:
     """How much the frame of a pose, drawn at the model's own size, looks like the goal sentences."""
     goals = config.goals or (env.goal,)
-    checkpoint = jaxrm.load_clip(config.model)
     reward = clip.ClipReward.create(
         checkpoint,
         goal=goals,
@@ -142,9 +173,9 @@ def clip_reward(config: PolicyConfig, env: Env) -> LoopReward:
         allow_unknown_words=config.allow_unknown_words,
     )
     settings, size = reward.settings, reward.settings.images.size
-    block = max(1, config.reward_batch // config.seeds)  # seeds are a batch axis of every block
+    block = max(1, config.reward_batch // config.runs)  # runs are a batch axis of every block
 
-    def score(weights: Any, state: Any, poses: Pose) -> Array:
+    def score(env: Env, weights: Any, state: Any, poses: Pose) -> Array:
         def judge(block: Pose) -> Array:
             with jax.default_matmul_precision("highest"):
                 frames = jax.vmap(lambda pose: env.frame(pose, size, size))(block)

@@ -1,6 +1,6 @@
 """One stretch of training on the host: calls of the program, figures, checkpoints, films, results.
 
-Every seed has a run's folder of its own, the same as that of a single run: a seat.
+Every task and seed has a run's folder of its own, the same as that of a single run: a seat.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 from tensorboardX import SummaryWriter
 
-from envs.types import has_truth
+from envs.types import Env, has_truth
 from train import evaluation, video
 from train.checkpoint import Checkpoints
 from train.config import PolicyConfig
@@ -28,7 +28,7 @@ from train.evaluation import Rollouts
 from train.folder import RunFolder
 from train.learner import TrainState
 from train.parts import Parts, judged_part
-from train.program import FIGURES_PER_CALL, Program, join_seeds, make_program, split_seeds, state_like
+from train.program import FIGURES_PER_CALL, Program, join_runs, make_program, split_runs, state_like
 from train.status import StatusLine, training_line
 
 Row = dict[str, Any]
@@ -36,23 +36,25 @@ Row = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Seat:
-    """A seed's own config, folder and checkpoints."""
+    """A run's own config, folder, checkpoints and environment; `number` is its place in the program."""
 
     config: PolicyConfig
     folder: RunFolder
     checkpoints: Checkpoints
+    number: int
+    env: Env
 
-    def first_row(self, judge: Callable[[], Rollouts], parts: Parts) -> Row:
+    def first_row(self, judge: Callable[[], Rollouts]) -> Row:
         """How the untrained policy does; read again on resume."""
         rows = self.folder.read_metrics()
         if rows and rows[0]["iteration"] == 0:
             return rows[0]
         rollouts = judge()
-        summary = evaluation.summary(rollouts, has_truth=has_truth(parts.env))
+        summary = evaluation.summary(rollouts, has_truth=has_truth(self.env))
         figures = {f"eval/{k}": v for k, v in summary.items()}
         row = {"iteration": 0, "env_steps": 0, **figures}
         self.folder.append_metrics([row])
-        self.film(parts, rollouts, "start")
+        self.film(rollouts, "start")
         return row
 
     def log(self, rows: list[Row], board: SummaryWriter) -> None:
@@ -66,10 +68,10 @@ class Seat:
         purge = (iteration + 1) * self.config.steps_per_iteration if iteration else None
         return SummaryWriter(str(self.folder.path), purge_step=purge)
 
-    def film(self, parts: Parts, rollouts: Rollouts, name: str) -> None:
+    def film(self, rollouts: Rollouts, name: str) -> None:
         if self.config.video_episodes > 0:
             video.write_episodes(
-                parts.env,
+                self.env,
                 rollouts,
                 self.folder.videos / f"{name}.mp4",
                 episodes=self.config.video_episodes,
@@ -78,7 +80,7 @@ class Seat:
 
 
 class Session:
-    """From the start or from a checkpoint to the end, for one seed or several in one program."""
+    """From the start or from a checkpoint to the end, for one run or several in one program."""
 
     def __init__(
         self, parts: Parts, program: Program, seats: list[Seat], console: Console, began: float
@@ -87,21 +89,21 @@ class Session:
         self.config, self.console, self.began = parts.config, console, began
         self.compile_seconds = 0.0
         self.train_seconds = 0.0
-        self.digest = tree_digest(parts.reward.weights)
+        self.digests = [tree_digest(parts.reward.of_run(seat.number).weights) for seat in seats]
 
     def train(self) -> list[Row]:
         """Trains to the end; the results of all seats, as written to their folders."""
         state = self._restore_or_init()
         compiling = time.monotonic()
         with ThreadPoolExecutor() as threads:  # XLA compiles a program on one core, so two at a time
-            judged = judged_part(split_seeds(state._replace(memory=()), self.program.seeds)[0])
+            judged = judged_part(split_runs(state._replace(memory=()), self.program.runs)[0])
             judging = threads.submit(self.parts.compile_evaluate, judged, self.program.mesh)
             lowered = self.program.run.lower(state, self.parts.reward.weights, jnp.int32(0))
             advance, judge = lowered.compile(), judging.result()
         self.compile_seconds += time.monotonic() - compiling
         self.console.print(f"  compiled   in {self.compile_seconds:.0f} s", highlight=False)
         starts = [
-            seat.first_row(lambda one=one, seat=seat: judge(judged_part(one), seat.config.seed), self.parts)
+            seat.first_row(lambda one=one, seat=seat: judge(judged_part(one), seat.config.seed, seat.number))
             for seat, one in self._each(state)
         ]
         with StatusLine(self.console) as status, contextlib.ExitStack() as stack:
@@ -109,13 +111,13 @@ class Session:
             state, lasts = self._advance(state, advance, status, boards)
         results = []
         for (seat, one), start, last in zip(self._each(state), starts, lasts, strict=True):
-            rollouts = judge(judged_part(one), seat.config.seed)
+            rollouts = judge(judged_part(one), seat.config.seed, seat.number)
             results.append(self._finish(seat, one, rollouts, start, last))
         return results
 
     def _each(self, state: TrainState) -> list[tuple[Seat, TrainState]]:
         """Seats with their own state, all but its memory."""
-        states = split_seeds(state._replace(memory=()), self.program.seeds)
+        states = split_runs(state._replace(memory=()), self.program.runs)
         return list(zip(self.seats, states, strict=True))
 
     def _restore_or_init(self) -> TrainState:
@@ -126,15 +128,15 @@ class Session:
                 seat.checkpoints.clear()
                 seat.folder.metrics.unlink(missing_ok=True)
             keys = [jax.random.PRNGKey(seat.config.seed) for seat in self.seats]
-            return self.program.init(keys[0] if self.program.seeds == 1 else jnp.stack(keys))
+            return self.program.init(keys[0] if self.program.runs == 1 else jnp.stack(keys))
         common = min(iterations)  # a kill may have come between two seeds' checkpoints
-        single = dataclasses.replace(self.config, seeds=1)
+        single = dataclasses.replace(self.config, also=(), seeds=1)
         parts = self.parts
         one = make_program(single, parts.env, parts.learner, parts.reward, self.program.mesh)
         like, states, about = state_like(one), [], {}
-        for seat in self.seats:
+        for seat, digest in zip(self.seats, self.digests, strict=True):
             state, about = seat.checkpoints.restore(like, common)
-            if about["weights"] != self.digest:
+            if about["weights"] != digest:
                 raise ValueError(
                     f"cannot resume {str(seat.folder.path)!r}: the weights of {self.config.model!r} changed"
                 )
@@ -144,7 +146,7 @@ class Session:
         self.began -= about["wall_seconds"]
         self.train_seconds, self.compile_seconds = about["train_seconds"], about["compile_seconds"]
         self.console.print(f"  resumed    at iteration {common}", highlight=False)
-        return join_seeds(states, self.program)
+        return join_runs(states, self.program)
 
     def _advance(
         self, state: TrainState, advance: Any, status: StatusLine, boards: list[SummaryWriter]
@@ -171,10 +173,10 @@ class Session:
         return state, lasts or [seat.folder.read_metrics()[-1] for seat in self.seats]
 
     def _save(self, state: TrainState) -> None:
-        for seat in self.seats:  # no seed may drop its old checkpoint while another still needs its own
+        for seat in self.seats:  # no run may drop its old checkpoint while another still needs its own
             seat.checkpoints.wait()
-        for seat, one in zip(self.seats, split_seeds(state, self.program.seeds), strict=True):
-            seat.checkpoints.save(one, self._about())
+        for seat, one in zip(self.seats, split_runs(state, self.program.runs), strict=True):
+            seat.checkpoints.save(one, self._about(seat))
 
     def _rows(self, figures: dict[str, np.ndarray], iteration: int, count: int) -> list[list[Row]]:
         """Rows of each seat; a figure that is not defined is None."""
@@ -199,13 +201,13 @@ class Session:
         rate = per_iteration * iterations_per_second
         status.show(training_line(steps, total, rate, reward, success, left), last=last)
 
-    def _about(self) -> Row:
+    def _about(self, seat: Seat) -> Row:
         env = self.parts.env
         return {
             "observation_size": env.observation_size,
             "action_size": env.action_size,
             "dtype": str(jnp.zeros(()).dtype),
-            "weights": self.digest,
+            "weights": self.digests[seat.number],
             "wall_seconds": time.monotonic() - self.began,
             "train_seconds": self.train_seconds,
             "compile_seconds": self.compile_seconds,
@@ -216,9 +218,9 @@ class Session:
         known = has_truth(self.parts.env)
         end = evaluation.summary(rollouts, threshold, has_truth=known)
         evaluation.save(rollouts, seat.folder.rollouts, has_truth=known)
-        seat.film(self.parts, rollouts, "end")
+        seat.film(rollouts, "end")
         env_steps = int(state.iteration) * config.steps_per_iteration
-        goals = self.parts.reward.goals
+        goals = (seat.env.goal,) if self.config.also else self.parts.reward.goals
         result = {
             "task": config.task,
             "goal": goals[0] if len(goals) == 1 else list(goals) or None,
@@ -230,12 +232,12 @@ class Session:
             "train_seconds": round(self.train_seconds, 2),
             "compile_seconds": round(self.compile_seconds, 2),
             "env_steps_per_second": round(env_steps / max(self.train_seconds, 1e-9), 1),
-            "seeds_in_program": len(self.seats),
+            "runs_in_program": len(self.seats),
             **{f"{name}_start": start[f"eval/{name}"] for name in end},
             **{f"{name}_end": value for name, value in end.items()},
             "success_score": None if math.isnan(threshold) else threshold,
             "nan_resets": int(last["nan_resets"]),
-            "weights": self.digest,
+            "weights": self.digests[seat.number],
             "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
             "versions": versions(),
         }

@@ -75,7 +75,7 @@ def test_rewards_are_of_the_state_reached_before_the_reset():
 
 
 def test_a_pose_reward_sees_every_scored_pose_once_and_takes_weights_as_an_argument():
-    def score(weights, state, poses: Pose):
+    def score(env, weights, state, poses: Pose):
         return weights * jnp.cos(poses.qpos[..., 0])
 
     reward = LoopReward("upright", jnp.float32(2.0), (), score, ())

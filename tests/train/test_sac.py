@@ -151,7 +151,7 @@ def run(settings: PolicyConfig, iterations: int, reward: LoopReward, env=None):
 
 
 def angle_reward() -> LoopReward:
-    return LoopReward("angle", (), (), lambda weights, state, poses: jnp.cos(poses.qpos[..., 0]), ())
+    return LoopReward("angle", (), (), lambda env, weights, state, poses: jnp.cos(poses.qpos[..., 0]), ())
 
 
 def test_every_row_holds_the_score_of_the_state_it_reached():

@@ -13,9 +13,9 @@ import train
 from train.checkpoint import Checkpoints
 from train.folder import RunFolder
 from train.parts import Parts
-from train.program import make_program, split_seeds, state_like
+from train.program import make_program, split_runs, state_like
 
-TIMES = ("wall_seconds", "train_seconds", "compile_seconds", "env_steps_per_second", "seeds_in_program")
+TIMES = ("wall_seconds", "train_seconds", "compile_seconds", "env_steps_per_second", "runs_in_program")
 
 
 def small(out: Path | None = None, **changes) -> train.PolicyConfig:
@@ -126,7 +126,7 @@ def test_ppo_of_several_seeds_is_that_of_each():
     program, alone = (make_program(c, parts.env, parts.learner, parts.reward) for c in (config, single))
     state, figures = program.run(program.init(jnp.stack(keys)), (), 3)
     assert figures["reward"].shape[1:] == (2,)
-    for key, of_seed in zip(keys, split_seeds(state, 2), strict=True):
+    for key, of_seed in zip(keys, split_runs(state, 2), strict=True):
         expected, _ = alone.run(alone.init(key), (), 3)
         for a, b in zip(jax.tree.leaves(of_seed), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)

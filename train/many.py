@@ -1,4 +1,4 @@
-"""Several seeds of one config: where they lie, and one table of what came out."""
+"""Several tasks and seeds of one config: where they lie, and one table of what came out."""
 
 import json
 import math
@@ -21,14 +21,14 @@ COLUMNS = {  # figures of `result.json`, and their heads in the table
 
 
 def check(config: PolicyConfig) -> None:
-    """Refuses a folder of several seeds that has something else in it.
+    """Refuses a folder of several runs that has something else in it.
 
     Raises:
       FileExistsError: the folder has something in it and `resume` is not set.
     """
     folder = config.folder
     fresh = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if config.seeds > 1 and not config.resume and not fresh:
+    if config.runs > 1 and not config.resume and not fresh:
         raise FileExistsError(
             f"{str(folder)!r} exists: go on with --resume, or take another folder with --out"
         )
@@ -36,22 +36,23 @@ def check(config: PolicyConfig) -> None:
 
 def report(config: PolicyConfig, results: list[dict[str, Any]], console: Console) -> dict[str, Any]:
     """Prints the table and writes it to the folder's `result.json`: mean and values of each figure."""
-    table = Table(title=f"{config.task}: {config.seeds} seeds")
+    table = Table(title=", ".join(config.tasks))
+    table.add_column("task")
     table.add_column("seed")
     for head in COLUMNS.values():
         table.add_column(head, justify="right")
     for result in results:
-        table.add_row(str(result["seed"]), *(_shown(result[name]) for name in COLUMNS))
+        table.add_row(result["task"], str(result["seed"]), *(_shown(result[name]) for name in COLUMNS))
     values = {name: [result[name] for result in results] for name in COLUMNS}
     means = {name: _mean(column) for name, column in values.items()}
-    table.add_row("mean", *(_shown(means[name]) for name in COLUMNS))
+    table.add_row("mean", "", *(_shown(means[name]) for name in COLUMNS))
     console.print(table)
-    same = ("task", "goal", "reward", "algo", "env_steps", "train_seconds", "compile_seconds")
+    same = ("reward", "algo", "env_steps", "train_seconds", "compile_seconds")
     whole = {
         **{name: results[0][name] for name in same},
         "wall_seconds": results[-1]["wall_seconds"],
         "env_steps_per_second": round(sum(result["env_steps_per_second"] for result in results), 1),
-        "seeds": [result["seed"] for result in results],
+        **{f"{name}s": [result[name] for result in results] for name in ("task", "goal", "seed")},
         **{name: {"mean": means[name], "values": values[name]} for name in COLUMNS},
     }
     write_text(config.folder / "result.json", json.dumps(whole, indent=2) + "\n")

@@ -15,8 +15,8 @@ from envs.humanoid import captions, tasks
 from envs.humanoid.postures import LEGS, Sampler
 from jaxrm.metrics import spearman
 from jaxrm.weights import files
-from train import clip as program
 from train import classic_judge, clip_config, clip_judge, clip_report, clip_update, muon
+from train import clip as program
 from train.vocabulary import END, START, respelt, train_tokenizer
 
 

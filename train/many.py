@@ -37,7 +37,7 @@ def check(config: PolicyConfig) -> None:
 def report(config: PolicyConfig, results: list[dict[str, Any]], console: Console) -> dict[str, Any]:
     """Prints the table and writes it to the folder's `result.json`: mean and values of each figure."""
     table = Table(title=", ".join(config.tasks))
-    table.add_column("task")
+    table.add_column("task", no_wrap=True, min_width=max(map(len, config.tasks)))
     table.add_column("seed")
     for head in COLUMNS.values():
         table.add_column(head, justify="right")

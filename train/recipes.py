@@ -5,7 +5,8 @@ With `--reward truth`, 100 starts and the policy's mode: `cartpole` returned 200
 and 184 for one after 600,000 steps (progress was linear in the angle then);
 `mountain-car` reached the flag in all episodes of five seeds after 500,000, and returned 946 after 3,000,000
 (by dynamic programming: 951). `cartpole/swing-up` is slower: seed 1 first held the pole after 1,250,000
-steps, and its recipe has not been run to the end.
+steps, and its recipe has not been run to the end. By the sentence, a frame every 4 steps and 400,000 steps,
+`cartpole` succeeded in 100%, 92% and 100% of the episodes of seeds 0 to 2, `mountain-car` in all of them.
 The humanoid settings bring `humanoid/kneeling` to its knees in 800,000 steps. At gamma 0.95, 700,000
 steps and a constant rate, seed 0 knelt too, but toppled before the episode ended.
 
@@ -37,9 +38,9 @@ _SMALL: dict[str, Any] = {
 _ORDERED = tuple(f"humanoid/{name}" for name in ORDERED)
 _RECIPES: dict[str, dict[str, Any]] = {
     "pendulum": {"steps": 1_000_000, "gamma": 0.95, **_SMALL},
-    "cartpole": {"steps": 1_000_000, "gamma": 0.98, **_SMALL},
+    "cartpole": {"steps": 1_000_000, "gamma": 0.98, "reward_every": 4, **_SMALL},
     "cartpole/swing-up": {"steps": 3_000_000, "gamma": 0.98, "entropy_cost": 1e-2, **_SMALL},
-    "mountain-car": {"steps": 1_500_000, "gamma": 0.99, **_SMALL},
+    "mountain-car": {"steps": 1_500_000, "gamma": 0.99, "reward_every": 4, **_SMALL},
     "humanoid": {"steps": 800_000, "reward_every": 4, "gamma": 0.97},
     **{task: {"steps": 4_000_000, "reward_every": 10, "gamma": 0.99} for task in _ORDERED},
 }

@@ -154,7 +154,7 @@ def test_differences_of_answers_go_on_over_unrolls_and_begin_anew_with_episodes(
     qpos = np.random.default_rng(0).uniform(-3, 3, (8, 3, 1)).astype(np.float32)
     first, ended = np.zeros((8, 3), bool), np.zeros((2, 3), bool)
     first[2, 1], ended[0, 2] = True, True
-    read, memory, found = jax.jit(reward.read), reward.begin(3), []
+    read, memory, found = jax.jit(partial(reward.read, env)), reward.begin(3), []
     for part in range(2):
         at = slice(4 * part, 4 * part + 4)
         poses = Pose(jnp.asarray(qpos[at]), jnp.zeros((4, 3, 2), jnp.uint32))

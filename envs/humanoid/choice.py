@@ -25,6 +25,7 @@ class TaskChoice(Humanoid):
     def __init__(self, tasks: Sequence[Humanoid]) -> None:
         """`tasks` have one body, one control and episodes of one length, as those of one config have."""
         vars(self).update(vars(tasks[0]))
+        self._tasks = tuple(tasks)
         self._bounds = [task.bounds for task in tasks]
         self._cameras: Camera = jax.tree.map(
             lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]),
@@ -33,8 +34,16 @@ class TaskChoice(Humanoid):
         self._chosen: int | Array = 0
 
     def at(self, task: int | Array) -> "TaskChoice":
-        """The environment of one of the tasks, counted from 0."""
+        """One of the tasks, counted from 0; with its own name and goal where the number is no tracer."""
         chosen = copy.copy(self)
+        if isinstance(task, int):
+            own = self._tasks[task]
+            chosen.name, chosen.goal, chosen.baseline, chosen.camera = (
+                own.name,
+                own.goal,
+                own.baseline,
+                own.camera,
+            )
         chosen._chosen = task
         return chosen
 

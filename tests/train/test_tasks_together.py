@@ -60,6 +60,13 @@ def test_a_chosen_task_judges_and_looks_as_it_does_alone(tasks, together):
     assert np.abs(frames[0] - frames[1]).mean() > 1  # arms raised are looked at from further away
 
 
+def test_a_chosen_task_has_its_own_name_and_goal(tasks, together):
+    for number, task in enumerate(tasks):
+        chosen = of_task(together, number)
+        assert (chosen.name, chosen.goal, chosen.camera) == (task.name, task.goal, task.camera)
+    assert (together.name, together.goal) == (tasks[0].name, tasks[0].goal)
+
+
 def test_only_postures_share_a_program(tasks):
     with pytest.raises(ValueError, match=r"pendulum.*postures"):
         choice([tasks[0], envs.make("pendulum")])

@@ -68,12 +68,12 @@ def join(topics: Sequence[Claims], columns: Sequence[int], shares: Sequence[floa
     width = max(topic.parts.shape[1] for topic in topics)
     starts = np.cumsum([0, *columns])
     parts, negated, weight = [], [], []
-    for number, (topic, start, share) in enumerate(zip(topics, starts, shares, strict=False)):
-        padding = ((0, 0), (0, width - topic.parts.shape[1]))
+    for number, (topic, start, share) in enumerate(zip(topics, starts[:-1], shares, strict=True)):
+        missing = width - topic.parts.shape[1]
         moved = np.where(topic.parts >= 0, topic.parts + start, -1)
         there = np.full((len(moved), 1), starts[-1] + number)
-        parts.append(np.hstack([np.pad(moved, padding, constant_values=-1), there]))
-        negated.append(np.pad(topic.negated, ((0, 0), (0, width + 1 - topic.parts.shape[1]))))
+        parts.append(np.hstack([np.pad(moved, ((0, 0), (0, missing)), constant_values=-1), there]))
+        negated.append(np.pad(topic.negated, ((0, 0), (0, missing + 1))))
         weight.append(share * topic.weight / topic.weight.sum())
     return Claims(
         np.concatenate(parts).astype(np.int32),

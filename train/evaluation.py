@@ -61,16 +61,6 @@ def make_evaluate(
     if env.episode_length % stride:
         raise ValueError(f"{stride} steps from look to look do not divide an episode of {env.episode_length}")
 
-    def judge(env: Env, weights: Any, reward_state: Any, poses: Pose) -> Array:
-        """Of one episode a world, begun with its first pose."""
-        done = jnp.zeros(poses.qpos.shape[:2], bool).at[-1].set(True)
-        looks = Looks(
-            jax.tree.map(lambda x: x[stride - 1 :: stride], poses), first_looks(done, stride), done[-1]
-        )
-        scores, _ = reward.read(env, weights, reward_state, reward.begin(done.shape[1]), looks)
-        nothing = jnp.full(done.shape[1], jnp.nan)
-        return spread_scores(scores, done, stride, nothing, reward.between(between))
-
     choice = env
 
     def evaluate(
@@ -89,7 +79,7 @@ def make_evaluate(
 
         start = (reset_worlds(env, keys), jnp.ones(len(keys), bool))
         _, (poses, past, truth, ok) = jax.lax.scan(on_step, start, None, length=env.episode_length)
-        scores = truth if reward.score is None else judge(env, weights, reward_state, poses)
+        scores = truth if reward.score is None else _judge(env, reward, weights, reward_state, poses, between)
         success = in_blocks(lambda seen: successes(env, *seen), (poses, past), block, axes=2)
         ok &= jnp.isfinite(scores)
         by_step = dict(
@@ -108,6 +98,20 @@ def make_evaluate(
     everywhere, spread = P(), P("data")
     inputs = (everywhere, everywhere, everywhere, everywhere, everywhere, spread)
     return jax.jit(jax.shard_map(evaluate, mesh=mesh, in_specs=inputs, out_specs=spread, check_vma=False))
+
+
+def _judge(
+    env: Env, reward: LoopReward, weights: Any, reward_state: Any, poses: Pose, between: str
+) -> Float[Array, "steps episodes"]:
+    """Of one episode a world, begun with its first pose."""
+    done = jnp.zeros(poses.qpos.shape[:2], bool).at[-1].set(True)
+    last = reward.stride - 1
+    looks = Looks(
+        jax.tree.map(lambda x: x[last :: reward.stride], poses), first_looks(done, reward.stride), done[-1]
+    )
+    scores, _ = reward.read(env, weights, reward_state, reward.begin(done.shape[1]), looks)
+    nothing = jnp.full(done.shape[1], jnp.nan)
+    return spread_scores(scores, done, reward.stride, nothing, reward.between(between))
 
 
 def episode_success(success: Bool[Array, "episodes steps"], *, ordered: bool) -> Bool[Array, "episodes"]:

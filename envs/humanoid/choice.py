@@ -16,7 +16,7 @@ from jaxrm.types import Pose
 
 
 class TaskChoice(Humanoid):
-    """The humanoid with success, progress and camera of the task that `at` has chosen; the first without.
+    """The humanoid with success, progress and camera of the task that `at` has chosen; the first's without.
 
     The number of the task may be traced. Judgements of all tasks are then computed and one is taken: they
     cost little beside a step of physics, which all share.
@@ -26,24 +26,17 @@ class TaskChoice(Humanoid):
         """`tasks` have one body, one control and episodes of one length, as those of one config have."""
         vars(self).update(vars(tasks[0]))
         self._tasks = tuple(tasks)
-        self._bounds = [task.bounds for task in tasks]
         self._cameras: Camera = jax.tree.map(
             lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]),
             *(task.camera for task in tasks),
         )
         self._chosen: int | Array = 0
 
-    def at(self, task: int | Array) -> "TaskChoice":
-        """One of the tasks, counted from 0; with its own name and goal where the number is no tracer."""
-        chosen = copy.copy(self)
+    def at(self, task: int | Array) -> Humanoid:
+        """One of the tasks, counted from 0: itself, or where the number is traced what judges like it."""
         if isinstance(task, int):
-            own = self._tasks[task]
-            chosen.name, chosen.goal, chosen.baseline, chosen.camera = (
-                own.name,
-                own.goal,
-                own.baseline,
-                own.camera,
-            )
+            return self._tasks[task]
+        chosen = copy.copy(self)
         chosen._chosen = task
         return chosen
 
@@ -53,11 +46,11 @@ class TaskChoice(Humanoid):
         )
 
     def success(self, pose: Pose) -> Bool[Array, ""]:
-        judges = [partial(criteria.holds, bounds) for bounds in self._bounds]
+        judges = [partial(criteria.holds, task.bounds) for task in self._tasks]
         return jax.lax.switch(self._chosen, judges, self.measures(pose))
 
     def progress(self, pose: Pose) -> Float[Array, ""]:
-        judges = [partial(criteria.degree, bounds) for bounds in self._bounds]
+        judges = [partial(criteria.degree, task.bounds) for task in self._tasks]
         return jax.lax.switch(self._chosen, judges, self.measures(pose))
 
 

@@ -60,10 +60,9 @@ def test_a_chosen_task_judges_and_looks_as_it_does_alone(tasks, together):
     assert np.abs(frames[0] - frames[1]).mean() > 1  # arms raised are looked at from further away
 
 
-def test_a_chosen_task_has_its_own_name_and_goal(tasks, together):
+def test_a_number_that_is_known_gives_the_task_itself(tasks, together):
     for number, task in enumerate(tasks):
-        chosen = of_task(together, number)
-        assert (chosen.name, chosen.goal, chosen.camera) == (task.name, task.goal, task.camera)
+        assert of_task(together, number) is task
     assert (together.name, together.goal) == (tasks[0].name, tasks[0].goal)
 
 
@@ -146,4 +145,5 @@ def test_a_task_of_several_is_the_run_of_that_task_alone(tmp_path, reward):
     told = json.loads((both.folder / "result.json").read_text())
     assert told["tasks"] == ["humanoid/kneeling", "humanoid/arms-raised"] and told["seeds"] == [3, 3]
     again = train.evaluate(second.folder)
-    assert again["reward"] == pytest.approx(second.result["reward_end"], abs=1e-5)
+    scale = np.abs(np.load(second.folder / "rollouts.npz")["reward"]).max()  # their mean is near 0
+    assert again["reward"] == pytest.approx(second.result["reward_end"], abs=1e-5 * scale)

@@ -145,5 +145,5 @@ def test_a_task_of_several_is_the_run_of_that_task_alone(tmp_path, reward):
     told = json.loads((both.folder / "result.json").read_text())
     assert told["tasks"] == ["humanoid/kneeling", "humanoid/arms-raised"] and told["seeds"] == [3, 3]
     again = train.evaluate(second.folder)
-    scale = np.abs(np.load(second.folder / "rollouts.npz")["reward"]).max()  # their mean is near 0
+    scale = float(np.abs(np.load(second.folder / "rollouts.npz")["reward"]).max())  # their mean is near 0
     assert again["reward"] == pytest.approx(second.result["reward_end"], abs=1e-5 * scale)

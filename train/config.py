@@ -81,6 +81,8 @@ class PolicyConfig:
     """How actions move the body, e.g. position or torque; by default the task's own."""
     camera: str | None = None
     """A preset of the task; with --mjcf one of the model, or distance,azimuth,elevation[,height] (m, deg)."""
+    skin: str | None = None
+    """How the humanoid looks: robot, which the default weights know, textured or plain."""
     substeps: int | None = None
     """With --mjcf: physics steps an action; by default as many as make about 17.5 ms."""
     episode_length: int | None = None
@@ -228,6 +230,10 @@ class PolicyConfig:
     def _check_sentences(self) -> None:
         if self.baseline is not None and not (self.alpha and self.baseline.strip()):
             raise ValueError("baseline is empty" if self.alpha else "baseline is of no use without alpha")
+        if self.skin not in (None, "robot") and self.reward == "clip" and self.model == "scene-clip":
+            raise ValueError(
+                f"scene-clip never saw the skin {self.skin!r}, only robot: give a --model that has"
+            )
         if self.alpha and self.reward != "clip":
             raise ValueError(f"alpha is of no use to reward {self.reward!r}")
         if self.reward == "likelihood":

@@ -4,6 +4,7 @@ import pytest
 
 from train import cli, recipes
 from train.config import PolicyConfig
+from train.parts import make_env
 
 
 def output(capsys, *arguments: str) -> tuple[int, str, str]:
@@ -81,3 +82,14 @@ def test_the_task_comes_first(capsys):
 def test_gamma_below_one():
     with pytest.raises(ValueError, match="gamma is 1"):
         PolicyConfig("pendulum", reward="truth", gamma=1.0).validate()
+
+
+def test_the_skin_is_the_tasks_choice():
+    with pytest.raises(ValueError, match="scene-clip never saw the skin 'plain'"):
+        PolicyConfig("humanoid/kneeling", skin="plain").validate()
+    plain = PolicyConfig("humanoid/kneeling", reward="truth", skin="plain")
+    plain.validate()
+    own = make_env(PolicyConfig("humanoid/kneeling")).mj_model
+    assert make_env(plain).mj_model.ngeom != own.ngeom  # the robot wears marks
+    with pytest.raises(ValueError, match="'pendulum' has no choice of skin"):
+        make_env(PolicyConfig("pendulum", skin="plain"))

@@ -1,0 +1,184 @@
+"""VLM-RM's study in kind, with models that can be trained here: policies run by run, and a table a study.
+
+    python -m bench.study alpha --out bench/results/alpha-2-core-cpu.json
+    python -m bench.study tasks --seeds 1 --options=--steps=1500000 --out FILE --picture FILE.png
+
+Each row is `python -m train policy`, its seeds in one program, in a process of its own; finished runs are
+kept and not run again, so that a study can be stopped, continued and extended. docs/study.md has their times
+and results.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import tyro
+from matplotlib.axes import Axes
+
+from envs.humanoid.tasks import CAMERAS, ORDERED, TASKS
+
+KNEELING = (
+    "a humanoid robot kneeling",
+    "a robot on its knees",
+    "a kneeling robot",
+    "the robot is kneeling on the floor",
+    "the humanoid kneels",
+    "a humanoid robot on both knees",
+    "the robot kneels upright",
+    "a robot that kneels",
+    "a humanoid in a kneeling position",
+    "someone kneeling",
+)  # the task's own first
+SIZES = (16, 32, 64, 128)  # widths of the models that `bench.model_size` compares
+STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
+    "tasks": {
+        f"{task}, {control}": (f"humanoid/{task}", f"--control={control}")
+        for control in ("position", "torque")
+        for task in TASKS
+    },
+    "alpha": {
+        f"{task}, alpha {alpha:g}": (task, f"--alpha={alpha:g}", "--steps=400000")
+        for task in ("cartpole", "mountain-car")
+        for alpha in (0.0, 0.25, 0.5, 0.75, 1.0)
+    },
+    "looks": {
+        "mountain-car, textured": ("mountain-car", "--steps=400000"),
+        "mountain-car, plain": ("mountain-car/plain", "--steps=400000"),
+        "cartpole, camera follow": ("cartpole", "--camera=follow", "--steps=400000"),
+        "cartpole, camera rail": ("cartpole", "--camera=rail", "--steps=400000"),
+        **{f"kneeling, camera {name}": ("humanoid/kneeling", f"--camera={name}") for name in CAMERAS},
+    },
+    "learners": {f"kneeling, {algo}": ("humanoid/kneeling", f"--algo={algo}") for algo in ("ppo", "sac")},
+    "wordings": {
+        sentence: ("humanoid/kneeling", "--allow-unknown-words", f"--goal={sentence}")
+        for sentence in KNEELING
+    },
+    "order": {
+        f"{task}, {reward}": (f"humanoid/{task}", f"--reward={reward}", "--allow-unknown-words")
+        for task in ORDERED
+        for reward in ("truth", "likelihood", "clip")
+    },
+    "size": {f"width {width}": ("humanoid/kneeling", f"--model=runs/clip-{width}") for width in SIZES},
+}
+SHARES = ("success_end", "success_steps_end", "false_positives_end")
+FIGURES = (*SHARES, "truth_return_end", "reward_end")
+SAME = ("env_steps", "train_seconds", "device")  # of all seeds of a program
+
+
+@dataclass(frozen=True)
+class Config:
+    """Run the rows of a study that are not there yet, and print its table."""
+
+    study: tyro.conf.Positional[str]
+    """One of STUDIES, e.g. tasks, alpha, looks, learners."""
+    out: Path
+    """The table, json; other rows in it stay."""
+    rows: tuple[str, ...] = ()
+    """Those whose name has one of these in it; all without."""
+    seeds: int = 3
+    runs: Path = Path("runs/study")
+    """Where the runs' folders go."""
+    picture: Path | None = None
+    """Success over steps and seconds, and in the end."""
+    options: tuple[str, ...] = ()
+    """Further options of `train policy`, each as one word, e.g. --options=--steps=400000."""
+
+
+def main(config: Config) -> None:
+    if config.study not in STUDIES:
+        raise SystemExit(f"no study {config.study!r}; there are {', '.join(STUDIES)}")
+    table = json.loads(config.out.read_text()) if config.out.is_file() else {}
+    for name, words in STUDIES[config.study].items():
+        if not config.rows or any(part in name for part in config.rows):
+            table[name] = run(config, name, words)
+            config.out.parent.mkdir(parents=True, exist_ok=True)
+            config.out.write_text(json.dumps(table, indent=1) + "\n")
+    print(markdown(table))
+    if config.picture is not None:
+        draw(table, config.picture)
+
+
+def run(config: Config, name: str, words: tuple[str, ...]) -> dict[str, Any]:
+    """Trains, unless that is done, and reads what came out."""
+    folder = config.runs / config.study / "".join(c if c.isalnum() else "-" for c in name)
+    words = ("policy", *words, f"--seeds={config.seeds}", *config.options)
+    if not (folder / "result.json").is_file():
+        resume = ["--resume"] if folder.exists() else []
+        subprocess.run([sys.executable, "-m", "train", *words, f"--out={folder}", *resume], check=True)
+    seats = [folder / f"seed{seed}" for seed in range(config.seeds)] if config.seeds > 1 else [folder]
+    results = [json.loads((seat / "result.json").read_text()) for seat in seats]
+    return {
+        "command": " ".join(["python -m train", *words]),
+        "goal": results[0]["goal"],
+        **{figure: results[0][figure] for figure in SAME},
+        "wall_seconds": max(result["wall_seconds"] for result in results),
+        **{figure: [result[figure] for result in results] for figure in FIGURES},
+        "success_over_steps": [curve(seat / "metrics.jsonl") for seat in seats],
+    }
+
+
+def curve(metrics: Path, points: int = 50) -> list[tuple[int, float]]:
+    """Share of the worlds' steps in which the predicate held in training, means of equal stretches."""
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    seen = [(row["env_steps"], row["success"]) for row in rows if row.get("success") is not None]
+    parts = np.array_split(np.array(seen), min(points, len(seen)))
+    return [(int(part[-1, 0]), round(float(part[:, 1].mean()), 4)) for part in parts]
+
+
+def markdown(table: dict[str, Any]) -> str:
+    """A line a row, success of each seed."""
+    lines = [
+        "| | success, by seed | of the steps | false positives | steps a seed | minutes, all seeds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in table.items():
+        cells = [name, *(_shares(row[figure]) for figure in SHARES)]
+        cells += [f"{row['env_steps']:,}", f"{row['wall_seconds'] / 60:.0f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _shares(values: list[float | None]) -> str:
+    return ", ".join("-" if value is None else f"{value:.0%}" for value in values)
+
+
+def draw(table: dict[str, Any], path: Path) -> None:
+    figure, (steps, seconds, final) = plt.subplots(
+        1, 3, figsize=(14, 2 + 0.3 * len(table)), layout="constrained", squeeze=True
+    )
+    colours = plt.get_cmap("turbo")(np.linspace(0.05, 0.95, len(table)))
+    for place, (row, colour) in enumerate(zip(table.values(), colours, strict=True)):
+        rate = row["train_seconds"] / row["env_steps"]
+        for values in row["success_over_steps"]:
+            x, y = np.array(values).T
+            steps.plot(x, y, color=colour, linewidth=1)
+            seconds.plot(x * rate, y, color=colour, linewidth=1)
+        final.barh(place, np.mean(row["success_end"]), color=colour, alpha=0.5)
+        final.plot(row["success_end"], [place] * len(row["success_end"]), "o", color=colour)
+    _label(steps, "environment steps a seed", "share of steps with success, in training")
+    _label(seconds, "seconds of training, all seeds, at the mean rate", "")
+    final.set(
+        yticks=range(len(table)),
+        yticklabels=list(table),
+        xlim=(-0.02, 1.02),
+        xlabel="success, 100 episodes a seed",
+    )
+    final.invert_yaxis()
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def _label(axis: Axes, x: str, y: str) -> None:
+    axis.set(xlabel=x, ylabel=y, ylim=(-0.02, 1.02))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config, prog="python -m bench.study"))

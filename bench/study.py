@@ -70,6 +70,7 @@ STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 SHARES = ("success_end", "success_steps_end", "false_positives_end")
 FIGURES = (*SHARES, "truth_return_end", "reward_end")
+LOGGED = ("success", "false_positives")  # shares of the steps that the training worlds took
 SAME = ("env_steps", "train_seconds", "device")  # of all seeds of a program
 
 
@@ -87,7 +88,7 @@ class Config:
     runs: Path = Path("runs/study")
     """Where the runs' folders go."""
     picture: Path | None = None
-    """Success over steps and seconds, and in the end."""
+    """Success over steps and seconds, false positives over steps, and success in the end."""
     options: tuple[str, ...] = ()
     """Further options of `train policy`, each as one word, e.g. --options=--steps=400000."""
 
@@ -121,14 +122,16 @@ def run(config: Config, name: str, words: tuple[str, ...]) -> dict[str, Any]:
         **{figure: results[0][figure] for figure in SAME},
         "wall_seconds": max(result["wall_seconds"] for result in results),
         **{figure: [result[figure] for result in results] for figure in FIGURES},
-        "success_over_steps": [curve(seat / "metrics.jsonl") for seat in seats],
+        **{f"{name}_over_steps": [curve(seat / "metrics.jsonl", name) for seat in seats] for name in LOGGED},
     }
 
 
-def curve(metrics: Path, points: int = 50) -> list[tuple[int, float]]:
-    """Share of the worlds' steps in which the predicate held in training, means of equal stretches."""
+def curve(metrics: Path, name: str, points: int = 50) -> list[tuple[int, float]]:
+    """A figure of the training worlds over the steps, means of equal stretches; none if it was not known."""
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
-    seen = [(row["env_steps"], row["success"]) for row in rows if row.get("success") is not None]
+    seen = [(row["env_steps"], row[name]) for row in rows if row.get(name) is not None]
+    if not seen:
+        return []
     parts = np.array_split(np.array(seen), min(points, len(seen)))
     return [(int(part[-1, 0]), round(float(part[:, 1].mean()), 4)) for part in parts]
 
@@ -151,27 +154,28 @@ def _shares(values: list[float | None]) -> str:
 
 
 def draw(table: dict[str, Any], path: Path) -> None:
-    figure, (steps, seconds, final) = plt.subplots(
-        1, 3, figsize=(14, 2 + 0.3 * len(table)), layout="constrained", squeeze=True
-    )
+    figure, axes = plt.subplots(1, 4, figsize=(17, 2.6 + 0.25 * len(table)), layout="constrained")
+    steps, seconds, wrong, final = axes
     colours = plt.get_cmap("turbo")(np.linspace(0.05, 0.95, len(table)))
     for place, (row, colour) in enumerate(zip(table.values(), colours, strict=True)):
         rate = row["train_seconds"] / row["env_steps"]
-        for values in row["success_over_steps"]:
-            x, y = np.array(values).T
-            steps.plot(x, y, color=colour, linewidth=1)
-            seconds.plot(x * rate, y, color=colour, linewidth=1)
+        for axis, name, scale in (
+            (steps, "success", 1),
+            (seconds, "success", rate),
+            (wrong, "false_positives", 1),
+        ):
+            for values in filter(None, row[f"{name}_over_steps"]):
+                x, y = np.array(values).T
+                axis.plot(x * scale, y, color=colour, linewidth=1)
         final.barh(place, np.mean(row["success_end"]), color=colour, alpha=0.5)
         final.plot(row["success_end"], [place] * len(row["success_end"]), "o", color=colour)
-    _label(steps, "environment steps a seed", "share of steps with success, in training")
-    _label(seconds, "seconds of training, all seeds, at the mean rate", "")
+    _label(steps, "environment steps a seed", "steps with success, in training")
+    _label(seconds, "seconds of training, all seeds, at the mean rate", "steps with success, in training")
+    _label(wrong, "environment steps a seed", "false positives, in training")
+    _label(final, "success, 100 episodes a seed", "")
     final.set(
-        yticks=range(len(table)),
-        yticklabels=list(table),
-        xlim=(-0.02, 1.02),
-        xlabel="success, 100 episodes a seed",
+        yticks=range(len(table)), yticklabels=list(table), ylim=(len(table) - 0.5, -0.5), xlim=(-0.02, 1.02)
     )
-    final.invert_yaxis()
     figure.savefig(path, dpi=100)
     plt.close(figure)
 

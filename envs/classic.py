@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Bool, Float, UInt8
-from mujoco import mjx
 
+from envs.kinematics import Frames, Kinematics
 from envs.types import State
 from jaxrm.render import Camera, Scene, View, render
 from jaxrm.types import Pose
@@ -38,8 +38,7 @@ class ClassicControl:
             raise ValueError(f"episode_length is {episode_length}; it must be at least 1")
         self.mj_model, self.camera, self.episode_length = mj_model, camera, episode_length
         self.scene = Scene.from_mujoco(mj_model)
-        self._model = mjx.put_model(mj_model)
-        self._data = mjx.make_data(self._model)
+        self._kinematics = Kinematics(mj_model)
 
     def _start(self, key: Array) -> Physics:
         raise NotImplementedError
@@ -100,8 +99,8 @@ class ClassicControl:
     def pose_at(self, qpos: Float[Array, "nq"]) -> Pose:
         return Pose(jnp.asarray(qpos), jnp.zeros(2, jnp.uint32))
 
-    def kinematics(self, pose: Pose) -> mjx.Data:
-        return mjx.kinematics(self._model, self._data.replace(qpos=pose.qpos))
+    def kinematics(self, pose: Pose) -> Frames:
+        return self._kinematics(pose.qpos)
 
     def view(self, pose: Pose, camera: Camera | None = None) -> View:
         return self.scene.view(self.kinematics(pose), self.camera if camera is None else camera)

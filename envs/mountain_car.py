@@ -8,10 +8,10 @@ end the episode: a car that has reached it stays there.
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
-from mujoco import mjx
 
 from envs import mountain
 from envs.classic import ClassicControl, Physics
+from envs.kinematics import Frames
 from jaxrm.render import Camera
 from jaxrm.types import Pose
 
@@ -76,14 +76,10 @@ class MountainCar(ClassicControl):
         """Anywhere on the road."""
         return jax.random.uniform(key, (1,), minval=LEFT, maxval=RIGHT)
 
-    def kinematics(self, pose: Pose) -> mjx.Data:
+    def kinematics(self, pose: Pose) -> Frames:
         """The drawing's joint slides along x; height and tilt are those of the road there."""
-        model = self._model
         place = pose.qpos[0]
         half = -0.5 * jnp.arctan(mountain.slope(place))  # about y, which points away from the camera
-        tilt = jnp.stack([jnp.cos(half), jnp.zeros(()), jnp.sin(half), jnp.zeros(())])
-        model = model.replace(
-            body_pos=model.body_pos.at[self._road, 2].set(mountain.height(place)),
-            body_quat=model.body_quat.at[self._car].set(tilt),
-        )
-        return mjx.kinematics(model, self._data.replace(qpos=pose.qpos))
+        lifted = jnp.array([0.0, 0, 0, 1, 0, 0, 0]).at[2].set(mountain.height(place))
+        tilted = jnp.zeros(7).at[3].set(jnp.cos(half)).at[5].set(jnp.sin(half))
+        return self._kinematics(pose.qpos, {self._road: lifted, self._car: tilted})

@@ -46,19 +46,26 @@ _RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
+_SMALL_SAC: dict[str, Any] = {
+    "num_envs": 16,
+    "unroll_length": 4,
+    "updates_per_step": 0.5,
+    "batch_size": 256,
+    "learning_starts": 1_000,
+    "learning_rate": 1e-3,
+    "policy_hidden": (64, 64),
+    "value_hidden": (64, 64),
+}
 _SAC: dict[str, dict[str, Any]] = {
-    "pendulum": {
-        "steps": 40_000,
-        "num_envs": 16,
-        "unroll_length": 4,
-        "updates_per_step": 0.5,
-        "batch_size": 256,
-        "learning_starts": 1_000,
-        "gamma": 0.97,
-        "learning_rate": 1e-3,
-        "policy_hidden": (64, 64),
-        "value_hidden": (64, 64),
-        "replay_size": 40_000,
+    "pendulum": {**_SMALL_SAC, "steps": 40_000, "gamma": 0.97, "replay_size": 40_000},
+    "cartpole": {**_SMALL_SAC, "steps": 100_000, "gamma": 0.98, "replay_size": 100_000, "reward_every": 4},
+    "cartpole/swing-up": {**_SMALL_SAC, "steps": 200_000, "gamma": 0.98, "replay_size": 200_000},
+    "mountain-car": {
+        **_SMALL_SAC,
+        "steps": 150_000,
+        "gamma": 0.99,
+        "replay_size": 150_000,
+        "reward_every": 4,
     },
     "humanoid": {"steps": 800_000, "reward_every": 4, "gamma": 0.97, "replay_size": 400_000},
     **{

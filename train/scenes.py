@@ -1,5 +1,6 @@
 """Frames and measured truths for training a reward model, made on the accelerator; no files."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ HEIGHT = (0.5, 1.0)  # m, of the point looked at
 HOLD = (4, 40)  # steps for which a rollout aims at one posture
 JITTER = (0.0, 0.1, 0.3, 0.6)  # noise of a world's actions, as a policy's own while it explores
 CANDIDATES = 16  # states from which the one nearest to a claim is pulled on
+BLOCK = 1024  # states pulled at a time
 STEPS = 60  # of pulling, at most; nine in ten arrive
 
 
@@ -36,7 +38,17 @@ class Scenes(NamedTuple):
 
 
 def pulled_states(env: Humanoid, key: Array, count: int) -> Float[Array, "n nq"]:
-    """Poses on the way to random claims, most of them there; some with joints out of line again."""
+    """Poses on the way to random claims, most of them there; some with joints out of line again.
+
+    Called on the host: block by block, so that pools of all sizes share one program.
+    """
+    block = min(count, BLOCK)
+    pull = jax.jit(jax.vmap(_puller(env)))
+    keys = jax.random.split(key, -(-count // block) * block).reshape(-1, block)
+    return jnp.concatenate([pull(part) for part in keys])[:count]
+
+
+def _puller(env: Humanoid) -> Callable[[Array], Float[Array, "nq"]]:
     sampler, said = Sampler(env), captions.claims()
     parts = jnp.asarray(said.parts)
     positive = jnp.asarray(np.flatnonzero(~said.negated.any(-1) & (said.parts[:, 0] >= 0)))
@@ -56,7 +68,7 @@ def pulled_states(env: Humanoid, key: Array, count: int) -> Float[Array, "n nq"]
         joints = qpos[7:] + loose * jax.random.normal(key_noise, qpos[7:].shape)
         return sampler.settle(qpos.at[7:].set(joints), sampler.lowest(qpos))
 
-    return jax.lax.map(one, jax.random.split(key, count), batch_size=1024)
+    return one
 
 
 def rollout_states(
@@ -112,7 +124,7 @@ def state_pool(env: Humanoid, key: Array, count: int, worlds: int = 512) -> Floa
     """
     sampler = Sampler(env)
     key_pull, key_sample, key_reset, key_roll = jax.random.split(key, 4)
-    pulled = jax.jit(partial(pulled_states, env, count=count // 2))(key_pull)
+    pulled = pulled_states(env, key_pull, count // 2)
     sampled = jax.jit(jax.vmap(sampler.sample))(jax.random.split(key_sample, max(count // 4, worlds)))
     stands = jax.vmap(lambda key: env.reset(key).data.qpos)(jax.random.split(key_reset, worlds))
     kind = jnp.arange(worlds)[:, None] % 3

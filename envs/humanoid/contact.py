@@ -4,24 +4,25 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 from jaxtyping import Array, Float
-from mujoco import mjx
+
+from envs.kinematics import Frames
 
 _CAPSULE, _PLANE = mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_PLANE
 _TINY = 1e-9  # keeps lengths differentiable where they vanish
 
 
-def lowest(model: mujoco.MjModel, data: mjx.Data) -> Float[Array, ""]:
+def lowest(model: mujoco.MjModel, data: Frames) -> Float[Array, ""]:
     """Height of the body's lowest point above the floor, metres; negative inside it."""
     solid = np.flatnonzero(model.geom_type != _PLANE)
-    axis = data.geom_xmat.reshape(-1, 3, 3)[solid, 2, 2]
+    axis = data.geom_xmat[solid, 2, 2]
     half = _half_lengths(model)[solid]
     return jnp.min(data.geom_xpos[solid, 2] - jnp.abs(axis) * half - model.geom_size[solid, 0])
 
 
-def overlap(model: mujoco.MjModel, data: mjx.Data) -> Float[Array, ""]:
+def overlap(model: mujoco.MjModel, data: Frames) -> Float[Array, ""]:
     """Depth of the deepest of the model's own contact pairs, metres; negative where none touches."""
     one, other = np.asarray(model.pair_geom1), np.asarray(model.pair_geom2)
-    axes = data.geom_xmat.reshape(-1, 3, 3)[:, :, 2]
+    axes = data.geom_xmat[:, :, 2]
     half = _half_lengths(model)
     gap = _segment_distance(
         data.geom_xpos[one] - data.geom_xpos[other], axes[one], axes[other], half[one], half[other]

@@ -10,6 +10,7 @@ from mujoco import mjx
 from envs import criteria
 from envs.humanoid import body
 from envs.humanoid.measure import Measures, measure
+from envs.kinematics import Frames, Kinematics
 from envs.types import State
 from jaxrm.render import Camera, Scene, View, render
 from jaxrm.types import Pose
@@ -49,6 +50,7 @@ class Humanoid:
         self.action_size = self.mj_model.nu
         self._model = mjx.put_model(self.mj_model)
         self._data = mjx.make_data(self._model)
+        self._kinematics = Kinematics(self.mj_model)
         self._start = jnp.asarray(self.mj_model.qpos0).at[2].set(body.START_HEIGHT)
         low, high = self.mj_model.actuator_ctrlrange.T
         self._control_middle, self._control_reach = (
@@ -123,8 +125,8 @@ class Humanoid:
     def pose_at(self, qpos: Float[Array, "nq"]) -> Pose:
         return Pose(jnp.asarray(qpos, jnp.float32), jnp.zeros(2, jnp.uint32))
 
-    def kinematics(self, pose: Pose) -> mjx.Data:
-        return mjx.kinematics(self._model, self._data.replace(qpos=pose.qpos))
+    def kinematics(self, pose: Pose) -> Frames:
+        return self._kinematics(pose.qpos)
 
     def view(self, pose: Pose, camera: Camera | None = None) -> View:
         return self.scene.view(self.kinematics(pose), self.camera if camera is None else camera)

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Float
-from mujoco import mjx
 
 from envs.humanoid.contact import lowest, overlap
+from envs.kinematics import Frames
 
 Scalar = Float[Array, ""]
 Sides = Float[Array, "2"]  # right, left
@@ -44,9 +44,9 @@ class Measures(NamedTuple):
     elbows_out: Sides
 
 
-def measure(model: mujoco.MjModel, data: mjx.Data) -> Measures:
+def measure(model: mujoco.MjModel, data: Frames) -> Measures:
     """Reads the measures from fresh kinematics; names are looked up on the host."""
-    xpos, geom_xpos, xmat = data.xpos, data.geom_xpos, data.xmat.reshape(-1, 3, 3)
+    xpos, geom_xpos, xmat = data.xpos, data.geom_xpos, data.xmat
 
     def body(name: str) -> int:
         return model.body(name).id

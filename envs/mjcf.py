@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 from mujoco import mjx
 
+from envs.kinematics import Frames, Kinematics
 from envs.mjcf_file import actuator_name, load, pick_camera, root_of, start_of, told_of
 from envs.types import State
 from jaxrm.render import Camera, Scene, View, render
@@ -30,6 +31,8 @@ VELOCITY_SCALE = 0.1  # keeps velocities in the observation near 1
 # plain numbers: MuJoCo's enums are not `in` arrays of numpy's integers
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _SLIDE = int(mujoco.mjtJoint.mjJNT_SLIDE)
+# lights that go with a centre of mass, or point at one
+_COM_MODES = [int(mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM), int(mujoco.mjtCamLight.mjCAMLIGHT_TARGETBODYCOM)]
 
 
 class Physics(NamedTuple):
@@ -132,6 +135,8 @@ class MjcfEnv:
             self.scene = Scene.from_mujoco(m)
             self._model = mjx.put_model(m, impl="jax")
             self._data = mjx.make_data(m, impl="jax")
+            alone = not (m.nmocap or isinstance(self.camera, str) or np.isin(m.light_mode, _COM_MODES).any())
+            self._kinematics = Kinematics(m) if alone else None
             self._layout = Layout.of(m, root.name)
             self._start = self._start_physics()
             self._noise = np.full(m.nq, START_NOISE)
@@ -222,11 +227,11 @@ class MjcfEnv:
     def pose_at(self, qpos: Float[Array, "nq"]) -> Pose:
         return Pose(jnp.asarray(qpos, jnp.float32), jnp.zeros(2, jnp.uint32))
 
-    def kinematics(self, pose: Pose) -> mjx.Data:
-        """Bodies, geoms and the model's cameras."""
+    def kinematics(self, pose: Pose) -> Frames | mjx.Data:
+        """Bodies and geoms; where the picture takes them, the model's cameras and centres of mass too."""
+        if self._kinematics is not None:
+            return self._kinematics(pose.qpos)
         data = mjx.kinematics(self._model, self._data.replace(qpos=pose.qpos))
-        if not isinstance(self.camera, str):
-            return data
         return mjx.camlight(self._model, mjx.com_pos(self._model, data))
 
     def view(self, pose: Pose, camera: Camera | None = None) -> View:

@@ -334,3 +334,18 @@ def test_the_command_line_takes_a_body(stick, capsys):
         assert cli.main(["policy", *arguments, "--out", str(stick.out) + "-none"]) == 2
         said = capsys.readouterr().err
         assert re.search(message, said.splitlines()[0]) and "Traceback" not in said, said
+
+
+@pytest.mark.parametrize("mode", ["fixed", "track", "trackcom", "targetbodycom"])
+def test_lights_stand_where_mujoco_has_them(tmp_path, mode):
+    light = f'<light mode="{mode}" target="trunk" pos=".5 0 2" dir="0 0 -1"/>'
+    text = FLOATER.replace("<freejoint/>\n", f"<freejoint/>\n{light}\n", 1)
+    assert light in text
+    (tmp_path / "floater.xml").write_text(text)
+    env = MjcfEnv(tmp_path / "floater.xml")
+    data = start_of(env.mj_model)
+    data.qpos[7:10] = [1.0, -2.0, 3.0]
+    mujoco.mj_forward(env.mj_model, data)
+    view = jax.jit(lambda qpos: env.view(env.pose_at(qpos)))(jnp.asarray(data.qpos))
+    np.testing.assert_allclose(view.light_pos, data.light_xpos, atol=1e-5)
+    np.testing.assert_allclose(view.light_dir, data.light_xdir, atol=1e-5)

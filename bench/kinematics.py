@@ -2,9 +2,9 @@
 
     python -m bench.kinematics --out bench/results/kinematics-2-core-cpu.json
 
-Each call handles `poses` random poses and gives the frames of all bodies and geoms; `slope` is the gradient of
-their sum of squares. Rates are those of the best call, by wall time and by processor time, which a busy machine
-disturbs less; compilation is one, without a cache.
+Each call handles `poses` random poses and gives the frames of all bodies and geoms; `slope` is the gradient
+of their sum of squares. Rates are those of the best call, by wall time and by processor time, which a busy
+machine disturbs less; compilation is one, without a cache.
 """
 
 import json

@@ -72,11 +72,11 @@ def make_learner(config: Config, recipe: dict[str, Any], steps: int, worlds: Vec
         "activation_fn": ACTIVATIONS[recipe["activation"]],
         "net_arch": {"pi": list(recipe["policy_hidden"]), values: list(recipe["value_hidden"])},
     }
-    unroll = recipe["num_envs"] * recipe["unroll_length"]
+    unroll, rate = recipe["num_envs"] * recipe["unroll_length"], recipe["learning_rate"]
     common: dict[str, Any] = {
         "policy": "MlpPolicy",
         "env": worlds,
-        "learning_rate": recipe["learning_rate"],
+        "learning_rate": (lambda left: left * rate) if recipe["decay"] else rate,
         "gamma": recipe["gamma"],
         "policy_kwargs": networks,
         "seed": config.seed,

@@ -108,6 +108,8 @@ class PolicyConfig:
     """Steps of each world an iteration."""
     learning_rate: float = _of_recipe()
     """Of Adam."""
+    decay: bool = _of_recipe()
+    """Let the learning rate fall linearly to 0 over the run."""
     gamma: float = _of_recipe()
     """Discount a step."""
     normalize_reward: bool = _of_recipe()
@@ -125,8 +127,6 @@ class PolicyConfig:
     """PPO: passes over an iteration's samples."""
     minibatches: int = _of_recipe()
     """PPO: updates a pass."""
-    decay: bool = True
-    """PPO: let the learning rate fall linearly to 0 over the run."""
     max_grad_norm: float = _of_recipe()
     """PPO: gradients are clipped to this global norm."""
     gae_lambda: float = _of_recipe()

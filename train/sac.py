@@ -59,7 +59,12 @@ class Sac:
 
     @property
     def optimizer(self) -> optax.GradientTransformation:
-        return optax.adam(self.config.learning_rate)
+        config = self.config
+        if not config.decay:
+            return optax.adam(config.learning_rate)
+        idle = max(0, -(-config.learning_starts // config.steps_per_iteration) - 1)
+        updates = max(1, config.iterations - idle) * config.updates_per_iteration
+        return optax.adam(optax.linear_schedule(config.learning_rate, 0.0, updates))
 
     def init(self, key: Array) -> tuple[Any, Any]:
         params = self.networks.init(key)

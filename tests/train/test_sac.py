@@ -150,6 +150,18 @@ def run(settings: PolicyConfig, iterations: int, reward: LoopReward, env=None):
     return program.run(program.init(jax.random.PRNGKey(0)), reward.weights, iterations)
 
 
+def test_the_rate_has_fallen_to_zero_after_the_last_update():
+    settings = small(decay=True, steps=6 * 64)
+    state, _ = run(settings, settings.iterations, angle_reward())
+    learner = make_learner(settings, 3, 1)
+    rng = np.random.default_rng(0)
+    batch = sac.Batch(*(rng.normal(size=(1, 4, *shape)) for shape in ((3,), (1,), (), (3,), (), ())))
+    noise = rng.normal(size=(1, 2, 4, 1))
+    after, opt_state, _ = learner.step(state.params, state.opt_state, state.obs_stats, batch, noise, None)
+    jax.tree.map(np.testing.assert_array_equal, after, state.params)
+    assert int(opt_state.adam[0].count) == 5 * settings.updates_per_iteration + 1  # of six one only explores
+
+
 def angle_reward() -> LoopReward:
     return LoopReward("angle", (), (), lambda env, weights, state, poses: jnp.cos(poses.qpos[..., 0]), ())
 

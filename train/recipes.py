@@ -1,13 +1,13 @@
 r"""What differs from task to task: the settings that a policy run takes where none are given.
 
-With `--reward truth` those of classic control come to at least 95% of the way from the untrained policy to the
-best return known, for PPO and SAC alike; docs/study.md has the table. By the sentence, a frame every 4 steps and
-400,000 steps, `cartpole` succeeded in 100%, 92% and 100% of the episodes of seeds 0 to 2, `mountain-car` in all
-of them.
+With `--reward truth` those of classic control come to at least 95% of the way from the untrained policy to
+the best return known, for PPO and SAC alike; docs/study.md has the table. By the sentence, a frame every 4
+steps and 400,000 steps, `cartpole` succeeded in 100%, 92% and 100% of the episodes of seeds 0 to 2,
+`mountain-car` in all of them.
 
-The humanoid settings bring `humanoid/kneeling` to its knees in 800,000 steps. At gamma 0.95, 700,000 steps and
-a constant rate, seed 0 knelt too, but toppled before the episode ended. With SAC (`--algo sac`) and as many
-steps it stayed on its knees to the end. Settings of the VLM-RM paper for the humanoid
+The humanoid settings bring `humanoid/kneeling` to its knees in 800,000 steps. At gamma 0.95, 700,000 steps
+and a constant rate, seed 0 knelt too, but toppled before the episode ended. With SAC (`--algo sac`) and as
+many steps it stayed on its knees to the end. Settings of the VLM-RM paper for the humanoid
 (arXiv 2310.12921; 10M steps, 100 gradient steps for every 3,200 transitions, rewards as they are) are
 
     python -m train policy humanoid/kneeling --algo sac --control torque --steps 10000000 --num-envs 32 \

@@ -89,13 +89,14 @@ def _values(env: ClassicControl, task: str, points: int, actions: int) -> Float[
     """`values[t]`: the best return from step t + 1 on, of the state that step t reached."""
     after, reward = jax.jit(jax.vmap(jax.vmap(lambda at: _outcomes(env, at, actions))))(_grid(task, points))
 
-    def back(values: Array, _: None) -> tuple[Array, Array]:
-        return (reward + _read(task, values, after)).max(axis=-1), values
+    @jax.jit
+    def backwards(after: Physics, reward: Array, last: Array) -> Array:
+        def back(values: Array, _: None) -> tuple[Array, Array]:
+            return (reward + _read(task, values, after)).max(axis=-1), values
 
-    _, values = jax.jit(lambda last: jax.lax.scan(back, last, length=env.episode_length))(
-        jnp.zeros((points, points))
-    )
-    return values[::-1]
+        return jax.lax.scan(back, last, length=env.episode_length)[1]
+
+    return backwards(after, reward, jnp.zeros((points, points)))[::-1]
 
 
 def _play(env: ClassicControl, task: str, values: Array, keys: Array, actions: int) -> Float[Array, "starts"]:
@@ -106,7 +107,7 @@ def _play(env: ClassicControl, task: str, values: Array, keys: Array, actions: i
         return jax.tree.map(lambda x: pick(x, best), after), pick(reward, best)
 
     starts = jax.vmap(env.reset)(keys).data
-    _, rewards = jax.jit(lambda at: jax.lax.scan(step, at, values))(starts)
+    _, rewards = jax.jit(lambda at, values: jax.lax.scan(step, at, values))(starts, values)
     return rewards.sum(axis=0)
 
 

@@ -3,11 +3,11 @@
     python -m bench.classic --out bench/results/classic-2-core-cpu.json       (extras `parity` and `peers`)
 
 Ours is `python -m train policy TASK --algo ALGO --reward truth --seeds N`, the peer
-`bench.stable_baselines`: the same worlds, settings, number of steps and 100 starts a seed. The best return
-known is that of dynamic programming (`bench.best_return`) where a task has two coordinates, the most that an
-episode can give for cart and pole, and for swing-up the best policy in the table. `share` is the part of the
-way from the untrained policy's return to it. Finished runs are kept, so that the table can be stopped and
-continued.
+`bench.stable_baselines`: the same worlds, number of steps, 100 starts a seed, and settings where both have
+them. The best return known is that of dynamic programming (`bench.best_return`) where a task has two
+coordinates, the most that an episode can give for cart and pole, and for swing-up the best policy in the
+table. `share` is the part of the way from the untrained policy's return to it. Finished runs are kept, so
+that the table can be stopped and continued.
 """
 
 import json
@@ -22,7 +22,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from bench import best_return
+from bench import best_return, runs
 from train import evaluation
 
 TASKS = ("pendulum", "cartpole", "cartpole/swing-up", "mountain-car")
@@ -68,22 +68,16 @@ def _write(path: Path, rows: dict[str, Any]) -> None:
 
 
 def ours(config: Config, task: str, algo: str) -> dict[str, Any]:
+    words = [task, f"--algo={algo}", "--reward=truth"]
     folder = config.runs / f"{task.replace('/', '-')}-{algo}"
-    words = ["policy", task, "--algo", algo, "--reward", "truth", "--seeds", str(config.seeds)]
-    if not (folder / "result.json").is_file():
-        subprocess.run([sys.executable, "-m", "train", *words, "--out", str(folder)], check=True)
-    result = json.loads((folder / "result.json").read_text())
-    starts = [
-        json.loads((folder / f"seed{seed}" / "result.json").read_text())["truth_return_start"]
-        for seed in result["seeds"]
-    ]
+    results = [result for _, result in runs.train(folder, words, config.seeds)]
     return {
-        "command": " ".join(["python -m train", *words]),
-        "steps": result["env_steps"],
-        "truth_return_start": starts,
-        "truth_return": result["truth_return_end"]["values"],
-        "success": result["success_end"]["values"],
-        "train_seconds": result["train_seconds"],
+        "command": runs.command(["policy", *words, f"--seeds={config.seeds}"]),
+        "steps": results[0]["env_steps"],
+        "truth_return_start": [result["truth_return_start"] for result in results],
+        "truth_return": [result["truth_return_end"] for result in results],
+        "success": [result["success_end"] for result in results],
+        "train_seconds": results[0]["train_seconds"],
     }
 
 
@@ -94,7 +88,7 @@ def peer(task: str, algo: str, seed: int, steps: int) -> dict[str, Any]:
 
 
 def best_known(task: str, rows: list[dict[str, Any]]) -> list[float]:
-    """A mean return for every seed's 100 starts."""
+    """A mean return for every seed: of its own 100 starts where it is computed."""
     mine = [row for row in rows if row["task"] == task]
     seeds = max(len(row["ours"]["truth_return"]) for row in mine)
     if task in best_return.SPACES:

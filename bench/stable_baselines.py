@@ -2,9 +2,11 @@
 
     python -m bench.stable_baselines pendulum --algo sac --seed 0        (extras `parity` and `peers`)
 
-The worlds are stepped as one batch by our environment's compiled step, so that the learners alone differ;
-observations and PPO's rewards are normalised by Stable-Baselines3's own wrapper. Judged as our policies are:
-100 episodes from the starts of `train policy --seed`, the mode of the policy. Prints a line of JSON.
+The worlds are stepped as one batch by our environment's compiled step; observations and rewards are
+normalised by Stable-Baselines3's own wrapper, which scales rewards by the deviation of returns and does not
+shift them; its PPO clips a Gaussian's actions where ours squashes them. Other settings are our recipe's.
+Judged as our policies are: 100 episodes from the starts of `train policy --seed`, the mode of the policy. For
+tasks of classic control, where nothing terminates. Prints a line of JSON.
 """
 
 import json
@@ -21,7 +23,7 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 import envs
-from envs.types import Env, State
+from envs.types import Env, State, episode_done, reset_where_done
 from train import evaluation, recipes
 
 EPISODES = 100
@@ -45,7 +47,7 @@ def main(config: Config) -> None:
     env = envs.make(config.task)
     worlds = VecNormalize(
         Worlds(env, recipe["num_envs"], config.seed),
-        norm_reward=config.algo == "ppo" and recipe["normalize_reward"],
+        norm_reward=recipe["normalize_reward"],
         gamma=recipe["gamma"],
     )
     learner = make_learner(config, recipe, steps, worlds)
@@ -129,7 +131,7 @@ class Worlds(VecEnv):
         obs, reward, truncated, terminated = map(
             np.asarray, (last.obs, last.reward, last.truncated, last.terminated)
         )
-        done = truncated | terminated
+        done = np.asarray(episode_done(last))
         infos: list[dict[str, Any]] = [{} for _ in done]
         for world in np.flatnonzero(done):
             infos[world] = {
@@ -142,6 +144,8 @@ class Worlds(VecEnv):
         pass
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        if attr_name != "render_mode":
+            raise AttributeError(attr_name)
         return [None] * self.num_envs
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
@@ -157,10 +161,7 @@ class Worlds(VecEnv):
 def _step(env: Env, state: State, action: Any, key: Any) -> tuple[State, State]:
     """The state to go on with, and the one that the step reached."""
     last = jax.vmap(env.step)(state, action)
-    fresh = jax.vmap(env.reset)(jax.random.split(key, len(action)))
-    done = last.truncated | last.terminated
-    pick = lambda new, old: jax.numpy.where(done.reshape(-1, *[1] * (new.ndim - 1)), new, old)  # noqa: E731
-    return jax.tree.map(pick, fresh, last), last
+    return reset_where_done(last, jax.vmap(env.reset)(jax.random.split(key, len(action)))), last
 
 
 def judge(env: Env, learner: Any, worlds: VecNormalize, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,7 @@ and results.
 """
 
 import json
-import subprocess
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 import tyro
 from matplotlib.axes import Axes
 
+from bench import runs
 from envs.humanoid.tasks import CAMERAS, ORDERED, TASKS
 
 KNEELING = (
@@ -107,17 +107,13 @@ def main(config: Config) -> None:
         draw(table, config.picture)
 
 
-def run(config: Config, name: str, words: tuple[str, ...]) -> dict[str, Any]:
+def run(config: Config, name: str, words: Sequence[str]) -> dict[str, Any]:
     """Trains, unless that is done, and reads what came out."""
     folder = config.runs / config.study / "".join(c if c.isalnum() else "-" for c in name)
-    words = ("policy", *words, f"--seeds={config.seeds}", *config.options)
-    if not (folder / "result.json").is_file():
-        resume = ["--resume"] if folder.exists() else []
-        subprocess.run([sys.executable, "-m", "train", *words, f"--out={folder}", *resume], check=True)
-    seats = [folder / f"seed{seed}" for seed in range(config.seeds)] if config.seeds > 1 else [folder]
-    results = [json.loads((seat / "result.json").read_text()) for seat in seats]
+    words = [*words, *config.options]
+    seats, results = zip(*runs.train(folder, words, config.seeds), strict=True)
     return {
-        "command": " ".join(["python -m train", *words]),
+        "command": runs.command(["policy", *words, f"--seeds={config.seeds}"]),
         "goal": results[0]["goal"],
         **{figure: results[0][figure] for figure in SAME},
         "wall_seconds": max(result["wall_seconds"] for result in results),

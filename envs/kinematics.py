@@ -1,6 +1,6 @@
 """Where bodies and geoms are at one pose: MuJoCo's forward kinematics in few array operations.
 
-`mjx.kinematics` writes the tree out joint by joint, some three thousand operations for a humanoid, and every
+`mjx.kinematics` writes the tree out joint by joint, thousands of operations for a humanoid, and every
 program that draws, measures or differentiates a pose compiles them. Here all joints turn at once, and frames
 are joined to those of their ancestors by doubling: each round every body takes its ancestor's frame and then
 looks twice as far up, so that the depth of the tree counts by its logarithm.
@@ -50,10 +50,10 @@ class Kinematics:
         self._ancestors = _doubled(m.body_parentid)
 
     def __call__(self, qpos: Float[Array, "nq"], moved: dict[int, Any] | None = None) -> Frames:
-        """Frames at `qpos`, in its precision; quaternions in it need no unit norm.
+        """Frames at `qpos`, in its precision; quaternions need no unit norm, and one of zeros turns nothing.
 
         Args:
-          moved: body -> frame [7] in its parent's, in place of the model's own.
+          moved: body -> frame [7] in its parent's, in place of the model's own; not of free bodies.
         """
         bodies = jnp.asarray(self._bodies, qpos.dtype)
         for body, frame in (moved or {}).items():
@@ -93,7 +93,10 @@ class _Joints:
         turn = jnp.concatenate([jnp.cos(half)[None], axis * jnp.sin(half)])
         if len(self._round):
             quats = qpos[self._quats]
-            turn = turn.at[:, self._round].set(quats / jnp.linalg.norm(quats, axis=0))
+            square = (quats**2).sum(axis=0)
+            none = square == 0  # as in MuJoCo, no turn
+            unit = quats / jnp.sqrt(jnp.where(none, 1, square))
+            turn = turn.at[:, self._round].set(unit.at[0].add(none))
         # about the anchor: to it, turned, and back
         shift = anchor - jnp.stack(_rotate(turn, anchor)) + axis * jnp.where(self._slide, bent, 0)
         if len(self._free):

@@ -228,7 +228,7 @@ class MjcfEnv:
         return Pose(jnp.asarray(qpos, jnp.float32), jnp.zeros(2, jnp.uint32))
 
     def kinematics(self, pose: Pose) -> Frames | mjx.Data:
-        """Bodies and geoms; where the picture takes them, the model's cameras and centres of mass too."""
+        """Bodies and geoms; by MJX where mocap, a camera of the model or a centre of mass is asked for."""
         if self._kinematics is not None:
             return self._kinematics(pose.qpos)
         data = mjx.kinematics(self._model, self._data.replace(qpos=pose.qpos))

@@ -40,12 +40,13 @@ class Scenes(NamedTuple):
 def pulled_states(env: Humanoid, key: Array, count: int) -> Float[Array, "n nq"]:
     """Poses on the way to random claims, most of them there; some with joints out of line again.
 
-    Called on the host: block by block, so that pools of all sizes share one program.
+    Called on the host: block by block, so that large pools of all sizes share one program in the compilation
+    cache.
     """
-    block = min(count, BLOCK)
+    block = max(1, min(count, BLOCK))
     pull = jax.jit(jax.vmap(_puller(env)))
-    keys = jax.random.split(key, -(-count // block) * block).reshape(-1, block)
-    return jnp.concatenate([pull(part) for part in keys])[:count]
+    keys = jax.random.split(key, max(1, -(-count // block)) * block)
+    return jnp.concatenate([pull(keys[i : i + block]) for i in range(0, len(keys), block)])[:count]
 
 
 def _puller(env: Humanoid) -> Callable[[Array], Float[Array, "nq"]]:

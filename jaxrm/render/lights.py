@@ -98,7 +98,7 @@ class LightRig:
         )
 
     def place(self, data: Any) -> tuple[Float[Array, "lights 3"], Float[Array, "lights 3"]]:
-        """Positions and unit directions after `mjx.kinematics` (`com_pos` too for lights in com modes)."""
+        """Positions and unit directions after kinematics (`com_pos` too for lights in com modes)."""
         if not self.mode:
             return jnp.zeros((0, 3)), jnp.zeros((0, 3))
         pos, direction = zip(*[self._place_one(data, i) for i in range(len(self.mode))], strict=True)

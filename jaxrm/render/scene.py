@@ -180,7 +180,8 @@ class Scene:
         """Where everything is at one pose.
 
         Args:
-          data: an `mjx.Data` or `mujoco.MjData` after kinematics; batches by `vmap`.
+          data: an `mjx.Data` or `mujoco.MjData` after kinematics, or what has their `xpos`, `xmat`,
+            `geom_xpos` and `geom_xmat`; batches by `vmap`.
           camera: the name of one of the model's cameras, or a `Camera`.
 
         Raises:

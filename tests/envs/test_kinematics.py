@@ -48,6 +48,7 @@ def test_frames_are_those_of_mujoco(name):
     m = mujoco.MjModel.from_xml_string(text[name]) if name in text else body.make_spec().compile()
     with jax.enable_x64(True):
         qpos = np.random.default_rng(0).normal(size=(8, m.nq))  # quaternions of any norm
+        qpos[7] = 0
         found = jax.jit(jax.vmap(Kinematics(m)))(jnp.asarray(qpos))
         for row in range(len(qpos)):
             data = mujoco.MjData(m)

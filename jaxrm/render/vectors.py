@@ -5,7 +5,7 @@ leave most lanes of a SIMD unit idle: it cost 6 to 16 times the run time on a CP
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -73,4 +73,15 @@ def once(tree: T) -> T:
     XLA's CPU compiler would rather compute it again for every use, such as each colour channel; on other
     devices that is the better trade.
     """
-    return jax.lax.optimization_barrier(tree) if jax.default_backend() == "cpu" else tree
+    return _barrier(tree) if jax.default_backend() == "cpu" else tree
+
+
+@jax.custom_jvp
+def _barrier(tree: Any) -> Any:
+    return jax.lax.optimization_barrier(tree)
+
+
+@_barrier.defjvp
+def _(primals: tuple, tangents: tuple) -> tuple[Any, Any]:
+    # slopes pass: JAX 0.12 cannot transpose a barrier of which only some parts have one
+    return _barrier(*primals), tangents[0]

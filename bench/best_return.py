@@ -17,7 +17,7 @@ from jax.scipy.ndimage import map_coordinates
 from jaxtyping import Array, Float
 
 import envs
-from envs.classic import ClassicControl, Physics
+from envs.classic import ClassicControl, Physics, wrap_angle
 from envs.mountain_car import LEFT, MAX_SPEED, RIGHT
 from envs.pendulum import MAX_SPEED as PENDULUM_SPEED
 from train import evaluation
@@ -69,7 +69,7 @@ def _grid(task: str, points: int) -> Physics:
 def _read(task: str, values: Float[Array, "p p"], physics: Physics) -> Float[Array, "..."]:
     """Values at states between the grid's points."""
     places, speeds, angle = SPACES[task]
-    place = jnp.mod(physics.qpos + jnp.pi, 2 * jnp.pi) - jnp.pi if angle else physics.qpos
+    place = wrap_angle(physics.qpos) if angle else physics.qpos
     coordinates = [
         (x[..., 0] - low) / (high - low) * (values.shape[0] - 1)
         for x, (low, high) in ((place, places), (physics.qvel, speeds))

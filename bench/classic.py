@@ -88,10 +88,13 @@ def peer(task: str, algo: str, seed: int, steps: int) -> dict[str, Any]:
 
 
 def best_known(task: str, rows: list[dict[str, Any]]) -> list[float]:
-    """A mean return for every seed: of its own 100 starts where it is computed."""
+    """A mean return for every seed: of its own 100 starts where it is computed, which takes minutes."""
     mine = [row for row in rows if row["task"] == task]
     seeds = max(len(row["ours"]["truth_return"]) for row in mine)
     if task in best_return.SPACES:
+        known = max((row.get("best_known", []) for row in mine), key=len)
+        if len(known) >= seeds:
+            return known[:seeds]
         keys = [evaluation.episode_keys(seed, 100, 1) for seed in range(seeds)]
         found = best_return.best_returns(task, np.concatenate(keys), points=401, actions=21)
         return np.asarray(found, np.float64).reshape(seeds, -1).mean(axis=1).tolist()

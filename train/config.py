@@ -150,6 +150,8 @@ class PolicyConfig:
     """SAC: share of the way that the target critics go towards the critics a gradient step."""
     temperature: float = _of_recipe()
     """SAC: weight of the policy's entropy, to begin with."""
+    layer_norm: bool = _of_recipe()
+    """SAC: normalise the hidden layers of the critics."""
     tune_temperature: bool = _of_recipe()
     """SAC: tune the temperature towards an entropy of -1 nat for every action dimension."""
 

@@ -135,8 +135,13 @@ def make_twin_critic(
     *,
     hidden: tuple[int, ...],
     activation: str = "swish",
+    layer_norm: bool = False,
 ) -> TwinCritic:
-    """Adds two perceptrons for the values of actions; nothing is shared."""
+    """Adds two perceptrons for the values of actions; nothing is shared.
+
+    `layer_norm` normalises their hidden layers, as DroQ's are (Hiraoka et al., arXiv 2110.02034): values then
+    stay bounded where the replay has little to say, and the policy is not drawn there.
+    """
     critic = networks.make_q_network(
         observation_size,
         action_size,
@@ -144,6 +149,7 @@ def make_twin_critic(
         hidden_layer_sizes=hidden,
         activation=_activation(activation),
         n_critics=2,
+        layer_norm=layer_norm,
     )
     return TwinCritic(actor, critic)
 

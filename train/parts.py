@@ -136,6 +136,8 @@ def make_learner(config: PolicyConfig, observation_size: int, action_size: int) 
     actor = build_actor(config, observation_size, action_size)
     options: Any = {"hidden": config.value_hidden, "activation": config.activation}
     if config.algo == "sac":
-        networks = make_twin_critic(actor, observation_size, action_size, **options)
+        networks = make_twin_critic(
+            actor, observation_size, action_size, **options, layer_norm=config.layer_norm
+        )
         return sac.Sac(config, networks, action_size)
     return ppo.Ppo(config, make_actor_critic(actor, observation_size, **options))

@@ -55,6 +55,26 @@ def batch_and_networks():
     return networks, params, target, init_statistics(jnp.zeros(3)), batch, noise
 
 
+def test_critics_with_normalised_layers_equal_their_spelling_out(float64):
+    networks = make_twin_critic(make_actor(3, 2, hidden=(5,)), 3, 2, hidden=(4, 6), layer_norm=True)
+    critic = networks.init(jax.random.PRNGKey(0))["critic"]
+    critic = jax.tree.map(lambda x: x + 0.1 * jnp.arange(x.size).reshape(x.shape) / x.size, critic)
+    obs, action = jax.random.normal(jax.random.PRNGKey(1), (2, 7, 3))[0], jnp.full((7, 2), 0.3)
+    values = networks.values(critic, init_statistics(jnp.zeros(3)), obs, action)
+
+    for index in range(2):
+        layers = critic["params"][f"MLP_{index}"]
+        x = np.concatenate([obs, action], axis=-1)
+        for hidden in range(2):
+            dense, norm = layers[f"hidden_{hidden}"], layers[f"LayerNorm_{hidden}"]
+            x = x @ dense["kernel"] + dense["bias"]
+            x = np.asarray(x / (1 + np.exp(-x)))
+            x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+            x = x * norm["scale"] + norm["bias"]
+        wanted = x @ layers["hidden_2"]["kernel"] + layers["hidden_2"]["bias"]
+        np.testing.assert_allclose(values[:, index], wanted[:, 0], rtol=1e-10)
+
+
 def loss_of(params, target, networks, stats, batch, noise):
     return sac.sac_loss(params, target, networks, stats, batch, noise, gamma=GAMMA, target_entropy=-2.0)
 

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import best_return, runs
-from train import evaluation
+from train import evaluation, recipes
 
 TASKS = ("pendulum", "cartpole", "cartpole/swing-up", "mountain-car")
 MOST = {"cartpole": 200.0}  # of an episode, where it is known without search
@@ -45,19 +45,26 @@ class Config:
 
 
 def main(config: Config) -> None:
+    if config.peer_seeds > config.seeds:
+        raise SystemExit(
+            "peer_seeds is above seeds: every seed of the peer is judged from the starts of ours"
+        )
     rows = json.loads(config.out.read_text()) if config.out.is_file() else {}
     for task in config.tasks:
         for algo in config.algos:
             row = rows.setdefault(f"{task}, {algo}", {"task": task, "algo": algo})
             row["ours"] = ours(config, task, algo)
-            peers = row.setdefault("stable_baselines3", [])
+            settings = json.loads(json.dumps(recipes.of(task, algo) | {"steps": row["ours"]["steps"]}))
+            if row.get("settings") != settings:  # the peer ran with those of an earlier version
+                row |= {"settings": settings, "stable_baselines3": []}
+            peers = row["stable_baselines3"]
             for seed in range(len(peers), config.peer_seeds):
                 peers.append(peer(task, algo, seed, row["ours"]["steps"]))
                 _write(config.out, rows)
             _write(config.out, rows)
     best = {row["task"]: best_known(row["task"], list(rows.values())) for row in rows.values()}
     for row in rows.values():
-        row["best_known"] = best[row["task"]]
+        row["best_known"] = best[row["task"]][: len(row["ours"]["truth_return"])]
     _write(config.out, rows)
     show(list(rows.values()))
 

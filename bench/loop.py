@@ -75,6 +75,10 @@ class Config:
 def main(config: Config, policy: PolicyConfig) -> None:
     cli.use_all_cores()
     policy.validate()
+    if policy.runs > 1:
+        raise SystemExit("one task and one seed at a time: leave out --seeds and --also")
+    if config.published:
+        check_equal(policy)
     named = policy.model
     with tempfile.TemporaryDirectory() as temporary:
         policy = dataclasses.replace(policy, model=directory_of(policy.model, Path(temporary)))
@@ -86,6 +90,22 @@ def main(config: Config, policy: PolicyConfig) -> None:
     if config.out is not None:
         config.out.parent.mkdir(parents=True, exist_ok=True)
         config.out.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def check_equal(policy: PolicyConfig) -> None:
+    """Refuses settings that the published pipeline has not: it would do other work."""
+    free = ("model", "num_envs", "unroll_length")
+    other = [
+        name for name, value in recipes.VLM_RM.items() if getattr(policy, name) != value and name not in free
+    ]
+    same = PolicyConfig(task=policy.task, **recipes.VLM_RM)
+    other += [
+        name
+        for name in ("reward", "goal", "alpha", "negatives")
+        if getattr(policy, name) != getattr(same, name)
+    ]
+    if other:
+        raise SystemExit(f"--published compares equal work: leave out {', '.join(other)}")
 
 
 def time_ours(policy: PolicyConfig, config: Config) -> dict[str, Any]:

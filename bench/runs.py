@@ -6,12 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from train import cli
+from train.config import PolicyConfig
+from train.folder import HOST_FIELDS, RunFolder, to_plain
+
 
 def train(folder: Path, words: list[str], seeds: int) -> list[tuple[Path, dict[str, Any]]]:
     """Trains unless that is done; a run that was stopped goes on.
 
     Args:
-      folder: where the run's folder goes. The words that it was made with are kept beside it.
+      folder: where the run's folder goes.
       words: the task and the options of `train policy`, but for --seeds and --out.
       seeds: trained in one program.
 
@@ -19,19 +23,33 @@ def train(folder: Path, words: list[str], seeds: int) -> list[tuple[Path, dict[s
       Of every seed its folder and its `result.json`.
 
     Raises:
-      SystemExit: the folder was made with other words.
+      SystemExit: the folder holds a run of other settings; a recipe may have changed since.
     """
     words = ["policy", *words, f"--seeds={seeds}"]
-    kept = folder.with_name(folder.name + ".command")
-    if kept.is_file() and kept.read_text() != command(words):
-        raise SystemExit(f"{folder} was made by `{kept.read_text()}`: take another --runs, or remove it")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(command(words))
-    if not (folder / "result.json").is_file():
+    singles = cli.parse_policy([*words[1:], f"--out={folder}"]).of_runs()
+    for single in singles:
+        _check(single)
+    seats = [single.folder for single in singles]
+    if not all((seat / "result.json").is_file() for seat in seats):
         resume = ["--resume"] if folder.exists() else []
         subprocess.run([sys.executable, "-m", "train", *words, f"--out={folder}", *resume], check=True)
-    seats = [folder / f"seed{seed}" for seed in range(seeds)] if seeds > 1 else [folder]
     return [(seat, json.loads((seat / "result.json").read_text())) for seat in seats]
+
+
+def _check(config: PolicyConfig) -> None:
+    """As written: what a run of an older version does not say is not taken from today's recipe."""
+    folder = RunFolder(config.folder)
+    before = folder.read_plain()
+    if before is None:
+        return
+    now = {name: value for name, value in to_plain(config).items() if name not in HOST_FIELDS}
+    other = [
+        f"{name} was {before.get(name)!r}, now {now[name]!r}" for name in now if before.get(name) != now[name]
+    ]
+    if other:
+        raise SystemExit(
+            f"{folder.path} has a run of other settings: {'; '.join(other)}. Remove it or take other --runs"
+        )
 
 
 def command(words: list[str]) -> str:

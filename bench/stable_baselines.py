@@ -25,6 +25,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 import envs
 from envs.types import Env, State, episode_done, reset_where_done
 from train import evaluation, recipes
+from train.rollout import stagger
 
 EPISODES = 100
 ACTIVATIONS = {"swish": torch.nn.SiLU, "relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "elu": torch.nn.ELU}
@@ -114,7 +115,7 @@ class Worlds(VecEnv):
         one = np.ones(env.action_size, np.float32)
         super().__init__(count, gymnasium.spaces.Box(-infinite, infinite), gymnasium.spaces.Box(-one, one))
         self.key = jax.random.key(seed)
-        self._reset = jax.jit(lambda key: jax.vmap(env.reset)(jax.random.split(key, count)))
+        self._reset = jax.jit(lambda key: _begin(env, count, key))
         self._step = jax.jit(lambda state, action, key: _step(env, state, action, key))
 
     def reset(self) -> np.ndarray:
@@ -156,6 +157,13 @@ class Worlds(VecEnv):
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
         return [False] * self.num_envs
+
+
+def _begin(env: Env, count: int, key: Any) -> State:
+    """First episodes of a length of their own, as ours are, or all time limits would come at once."""
+    reset_key, stagger_key = jax.random.split(key)
+    worlds = jax.vmap(env.reset)(jax.random.split(reset_key, count))
+    return stagger(env, worlds, jax.random.split(stagger_key, count))
 
 
 def _step(env: Env, state: State, action: Any, key: Any) -> tuple[State, State]:

@@ -16,7 +16,9 @@ REWARDS = ("clip", "likelihood", "truth")
 FORMS = ("describe", "ask")
 ALGORITHMS = ("ppo", "sac")
 BETWEEN = ("linear", "hold")
-_COUNTS = ("reward_every", "reward_batch", "eval_episodes", "calls_per_checkpoint", "likelihood_frames")
+_COUNTS = (
+    "reward_every", "reward_batch", "eval_episodes", "calls_per_checkpoint", "likelihood_frames", "video_size"
+)  # fmt: skip
 _POSITIVE = {"ppo": ("epochs", "minibatches"), "sac": ("batch_size", "replay_size")}  # of a learner alone
 
 
@@ -202,6 +204,12 @@ class PolicyConfig:
         for name in ("gae_lambda", "alpha"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0 to 1")
+        for name in ("learning_rate", "interface_learning_rate", "max_grad_norm", "clip", "seconds_per_call"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+        for name in ("update_interface_every", "video_episodes", "learning_starts"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
         self._check_body()
         self._check_sentences()
         positive = ("steps", "seeds", "num_envs", "num_shards", "unroll_length", *_POSITIVE[self.algo])
@@ -278,6 +286,11 @@ class PolicyConfig:
                 f"updates_per_step {self.updates_per_step} gives {updates:g} gradient steps for the"
                 f" {self.steps_per_iteration} steps of an iteration (num_envs x unroll_length);"
                 " it must be a whole number"
+            )
+        if self.learning_starts > self.iterations * self.steps_per_iteration:
+            raise ValueError(
+                f"learning_starts {self.learning_starts} comes after the last of"
+                f" {self.iterations * self.steps_per_iteration} steps: nothing would be learnt"
             )
         if self.replay_size < self.steps_per_iteration:
             raise ValueError(

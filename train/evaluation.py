@@ -129,16 +129,18 @@ def episode_keys(seed: int, episodes: int, devices: int) -> UInt32[Array, "episo
 
 
 def summary(
-    rollouts: Rollouts, threshold: float = math.nan, *, has_truth: bool = True
+    rollouts: Rollouts, threshold: float = math.nan, *, stride: int = 1, has_truth: bool = True
 ) -> dict[str, float | None]:
     """Mean reward a step, mean ground-truth return an episode, share of successful episodes and steps.
 
     `false_positives` is `jaxrm.metrics.false_positive_rate` by `threshold` (see `train/success.py`); None
-    where it is not defined: there is no threshold, or the predicate fails nowhere. Without `has_truth` of the
-    environment all but the reward are None.
+    where it is not defined: there is no threshold, or the predicate fails nowhere. It is of the steps at
+    which the reward looked, every `stride`-th (`LoopReward.stride`). Without `has_truth` of the environment
+    all but the reward are None.
     """
-    success, alive = np.asarray(rollouts.success), np.asarray(rollouts.alive)
-    wrong = metrics.false_positive_rate(np.asarray(rollouts.reward)[alive], success[alive], threshold)
+    success, looked = np.asarray(rollouts.success), np.array(rollouts.alive)
+    looked[:, np.arange(looked.shape[1]) % stride != stride - 1] = False
+    wrong = metrics.false_positive_rate(np.asarray(rollouts.reward)[looked], success[looked], threshold)
     figures = {
         "reward": float(np.mean(np.asarray(rollouts.reward, np.float64))),
         "truth_return": float(np.mean(np.sum(np.asarray(rollouts.truth, np.float64), axis=1))),

@@ -36,10 +36,15 @@ class RunFolder:
 
     def read_config(self) -> PolicyConfig:
         """Raises FileNotFoundError where there is no run."""
-        file = self.path / "config.yaml"
-        if not file.is_file():
+        plain = self.read_plain()
+        if plain is None:
             raise FileNotFoundError(f"no run in {str(self.path)!r}: it has no config.yaml")
-        return _from_plain(yaml.safe_load(file.read_text()))
+        return _from_plain(plain)
+
+    def read_plain(self) -> dict[str, Any] | None:
+        """The config as it is written, by whatever version; None where there is no run."""
+        file = self.path / "config.yaml"
+        return yaml.safe_load(file.read_text()) if file.is_file() else None
 
     def create(self, config: PolicyConfig) -> None:
         """Makes the folder, or on `resume` checks that it holds the same run."""
@@ -47,7 +52,7 @@ class RunFolder:
         self.videos.mkdir(parents=True, exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
         if not (self.path / "config.yaml").exists():
-            write_text(self.path / "config.yaml", yaml.safe_dump(_to_plain(config), sort_keys=False))
+            write_text(self.path / "config.yaml", yaml.safe_dump(to_plain(config), sort_keys=False))
 
     def check(self, config: PolicyConfig) -> None:
         """Refuses a folder that exists, and on `resume` one of another config.
@@ -63,7 +68,7 @@ class RunFolder:
                     f"{str(self.path)!r} exists: go on with --resume, or take another folder with --out"
                 )
             return
-        before, now = (_to_plain(x) for x in (self.read_config(), config))
+        before, now = (to_plain(x) for x in (self.read_config(), config))
         other = [name for name in now if name not in HOST_FIELDS and before[name] != now[name]]
         if other:
             listed = "; ".join(f"{name} was {before[name]!r}, now {now[name]!r}" for name in other)
@@ -96,7 +101,8 @@ def write_text(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
-def _to_plain(config: PolicyConfig) -> dict[str, Any]:
+def to_plain(config: PolicyConfig) -> dict[str, Any]:
+    """As `config.yaml` has it."""
     plain = dataclasses.asdict(config)
     for name, value in plain.items():
         if isinstance(value, tuple):

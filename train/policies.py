@@ -118,7 +118,9 @@ def evaluate(run: str | Path) -> dict[str, float | None]:
     rollouts = parts.compile_evaluate(judged, mesh)(judged, config.seed, 0)
     known = has_truth(parts.env)
     evaluation.save(rollouts, folder.rollouts, has_truth=known)
-    figures = evaluation.summary(rollouts, float(success.threshold), has_truth=known)
+    figures = evaluation.summary(
+        rollouts, float(success.threshold), stride=parts.reward.stride, has_truth=known
+    )
     folder.write_result(figures, "eval.json")
     return figures
 

@@ -259,6 +259,8 @@ def judge(
     poses = jax.tree.map(lambda x: x[picks], steps.pose)
     looks = Looks(poses, first_looks(done, every), done[-1])
     scores, memory = reward.read(env, weights, state.reward_state, memory, looks)
+    # where a world went bad the pose is that of a fresh one, and no step before it shall be judged by that
+    scores = jnp.where(steps.valid[picks], scores, jnp.nan)
     between = reward.between(config.reward_between)
     spread = spread_scores(scores.astype(steps.truth.dtype), done, every, before, between)
     return spread, last_scores(spread, done), memory

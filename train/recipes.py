@@ -1,10 +1,8 @@
 r"""What differs from task to task: the settings that a policy run takes where none are given.
 
 With `--reward truth` those of `pendulum`, `cartpole` and `mountain-car` go at least 98% of the way from the
-untrained policy to the best return known with all of five seeds, but for SAC on `cartpole`, where three of
-five do; the best of `cartpole/swing-up` is not known. docs/study.md has the table. By the sentence, a frame
-every 4 steps and 400,000 steps, `cartpole` succeeded in 100%, 92% and 100% of the episodes of seeds 0 to 2,
-`mountain-car` in all of them.
+untrained policy to the best return known with all of five seeds, by PPO and by SAC; the best of
+`cartpole/swing-up` is not known. docs/study.md has the table, and what they come to by the sentence.
 
 The humanoid settings bring `humanoid/kneeling` to its knees in 800,000 steps. At gamma 0.95, 700,000 steps
 and a constant rate, seed 0 knelt too, but toppled before the episode ended. With SAC (`--algo sac`) and as
@@ -60,8 +58,8 @@ _SAC: dict[str, dict[str, Any]] = {
         "steps": 80_000,
         "gamma": 0.99,
         "decay": True,  # at a constant rate policies that hold the pole come and go
-        # A cart that drifts loses its reward 100 steps later, and targets that follow by 0.005 an update bring
-        # that news too late: two seeds of five let it drift, one with normalised layers, none with both.
+        # A cart that drifts loses its reward 100 steps later. Targets that follow by .005 an update bring it
+        # too late: two seeds of five let it drift, one with normalised layers, none with both.
         "tau": 0.02,
         "layer_norm": True,
         "replay_size": 80_000,

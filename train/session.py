@@ -216,7 +216,7 @@ class Session:
     def _finish(self, seat: Seat, state: TrainState, rollouts: Rollouts, start: Row, last: Row) -> Row:
         config, threshold = seat.config, float(state.success.threshold)
         known = has_truth(self.parts.env)
-        end = evaluation.summary(rollouts, threshold, has_truth=known)
+        end = evaluation.summary(rollouts, threshold, stride=self.parts.reward.stride, has_truth=known)
         evaluation.save(rollouts, seat.folder.rollouts, has_truth=known)
         seat.film(rollouts, "end")
         env_steps = int(state.iteration) * config.steps_per_iteration

@@ -43,6 +43,8 @@ class Humanoid:
         episode_length: int,
         skin: str = "robot",
     ):
+        if episode_length < 1:
+            raise ValueError(f"episode_length is {episode_length}; it must be at least 1")
         self.name, self.goal, self.baseline, self.camera, self.bounds = name, goal, baseline, camera, bounds
         self.episode_length = episode_length
         self.mj_model = body.make_spec(control, skin).compile()

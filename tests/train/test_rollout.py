@@ -1,10 +1,16 @@
 """Scores spread over the steps between scored ones: no score leaves its episode."""
 
+from types import SimpleNamespace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from train.rollout import last_scores, scored_steps, spread_scores
+from jaxrm.types import Pose
+from train import program
+from train.config import PolicyConfig
+from train.rewards import LoopReward
+from train.rollout import Transition, last_scores, scored_steps, spread_scores
 
 NONE = jnp.full(2, jnp.nan)
 
@@ -52,3 +58,20 @@ def test_what_the_next_unroll_goes_on_from():
 def test_every_step_scored_is_exact():
     scores = jnp.arange(6.0).reshape(3, 2)
     np.testing.assert_array_equal(spread_scores(scores, jnp.ones((3, 2), bool), 1, NONE), scores)
+
+
+def test_steps_before_a_world_went_bad_are_not_judged_by_the_fresh_state_in_its_place():
+    """Scored at every second step: world 0 goes bad at the second, world 1 at none."""
+    config = PolicyConfig("pendulum", reward="clip", reward_every=2, unroll_length=4, num_envs=2)
+    flags, number = jnp.zeros((4, 2), bool), jnp.zeros((4, 2))
+    bad = flags.at[1, 0].set(True)
+    place = jnp.arange(8.0).reshape(4, 2, 1)
+    steps = Transition(
+        obs=place, taken=(), next_obs=place, pose=Pose(place, jnp.zeros((4, 2, 2), jnp.uint32)), truth=number,
+        terminated=bad, truncated=flags, valid=~bad,
+    )  # fmt: skip
+    reward = LoopReward("place", (), (), lambda env, weights, state, poses: poses.qpos[..., 0], ("far",))
+    state = SimpleNamespace(reward_memory=(), reward_state=(), last_score=jnp.full((1, 2), jnp.nan))
+    scores, last, _ = program.judge(config, None, reward, state, (), steps)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(scores, [[np.nan, 3], [np.nan, 3], [6, 5], [6, 7]])
+    np.testing.assert_array_equal(last, [6, 7])

@@ -42,3 +42,6 @@ def test_the_share_in_an_evaluation():
     rollouts = Rollouts(np.zeros((1, 4, 1)), np.zeros((1, 2)), reward, reward, holds, alive, one)
     np.testing.assert_allclose(summary(rollouts, 0.5)["false_positives"], 2 / 3)
     assert summary(rollouts)["false_positives"] is None
+    # a reward that looks at every second step says 0 between them, which is no judgement
+    zeros = rollouts._replace(reward=np.array([[0.0, 0.5, 0.0, 0.9]]))
+    assert summary(zeros, 0.4, stride=2)["false_positives"] == 1.0

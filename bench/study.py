@@ -77,7 +77,7 @@ STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 SHARES = ("success_end", "success_steps_end", "false_positives_end")
 FIGURES = (*SHARES, "truth_return_end", "reward_end")
-LOGGED = ("success", "false_positives")  # shares of the steps that the training worlds took
+LOGGED = ("success", "false_positives")  # shares of the training worlds, at the end of each unroll
 SAME = ("env_steps", "train_seconds", "device")  # of all seeds of a program
 
 
@@ -172,8 +172,8 @@ def draw(table: dict[str, Any], path: Path) -> None:
                 axis.plot(x * scale, y, color=colour, linewidth=1)
         final.barh(place, np.mean(row["success_end"]), color=colour, alpha=0.5)
         final.plot(row["success_end"], [place] * len(row["success_end"]), "o", color=colour)
-    _label(steps, "environment steps a seed", "steps with success, in training")
-    _label(seconds, "seconds of training, all seeds, at the mean rate", "steps with success, in training")
+    _label(steps, "environment steps a seed", "worlds with success, in training")
+    _label(seconds, "seconds of training, all seeds, at the mean rate", "worlds with success, in training")
     _label(wrong, "environment steps a seed", "false positives, in training")
     _label(final, "success in the end, by seed", "")
     final.set(

@@ -10,6 +10,8 @@ from train import cli
 from train.config import PolicyConfig
 from train.folder import HOST_FIELDS, RunFolder, to_plain
 
+NO_MATTER = (*HOST_FIELDS, "video_episodes", "video_size")  # to the figures of a run
+
 
 def train(folder: Path, words: list[str], seeds: int) -> list[tuple[Path, dict[str, Any]]]:
     """Trains unless that is done; a run that was stopped goes on.
@@ -42,7 +44,7 @@ def _check(config: PolicyConfig) -> None:
     before = folder.read_plain()
     if before is None:
         return
-    now = {name: value for name, value in to_plain(config).items() if name not in HOST_FIELDS}
+    now = {name: value for name, value in to_plain(config).items() if name not in NO_MATTER}
     other = [
         f"{name} was {before.get(name)!r}, now {now[name]!r}" for name in now if before.get(name) != now[name]
     ]

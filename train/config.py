@@ -204,10 +204,10 @@ class PolicyConfig:
         for name in ("gae_lambda", "alpha"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0 to 1")
-        for name in ("learning_rate", "interface_learning_rate", "max_grad_norm", "clip", "seconds_per_call"):
+        for name in ("learning_rate", "interface_learning_rate", "max_grad_norm", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
-        for name in ("update_interface_every", "video_episodes", "learning_starts"):
+        for name in ("update_interface_every", "video_episodes", "learning_starts", "seconds_per_call"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
         self._check_body()

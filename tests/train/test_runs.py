@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import train
+from bench import runs
 from train.checkpoint import Checkpoints
 from train.folder import RunFolder
 from train.parts import Parts
@@ -142,6 +143,18 @@ def test_resume_with_another_config_names_the_fields(finished):
     other = small(finished.folder, resume=True, video_episodes=2, video_size=32, gamma=0.5)
     with pytest.raises(ValueError, match=r"gamma was 0\.95, now 0\.5$"):
         train.policy(other)
+
+
+def test_tables_refuse_a_run_of_other_settings(finished):
+    runs._check(small(finished.folder, video_size=32))
+    config = finished.folder / "config.yaml"
+    written = config.read_text()
+    config.write_text(written.replace("gamma: 0.95\n", ""))  # by a version that had no such setting
+    try:
+        with pytest.raises(SystemExit, match=r"gamma was None, now 0\.95"):
+            runs._check(small(finished.folder))
+    finally:
+        config.write_text(written)
 
 
 def test_nothing_to_resume(tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 
 from train import cli
 from train.config import PolicyConfig
-from train.folder import HOST_FIELDS, RunFolder, to_plain
+from train.folder import HOST_FIELDS, RunFolder, differences
 
 NO_MATTER = (*HOST_FIELDS, "video_episodes", "video_size")  # to the figures of a run
 
@@ -30,7 +30,7 @@ def train(folder: Path, words: list[str], seeds: int) -> list[tuple[Path, dict[s
     words = ["policy", *words, f"--seeds={seeds}"]
     singles = cli.parse_policy([*words[1:], f"--out={folder}"]).of_runs()
     for single in singles:
-        _check(single)
+        check(single)
     seats = [single.folder for single in singles]
     if not all((seat / "result.json").is_file() for seat in seats):
         resume = ["--resume"] if folder.exists() else []
@@ -38,19 +38,17 @@ def train(folder: Path, words: list[str], seeds: int) -> list[tuple[Path, dict[s
     return [(seat, json.loads((seat / "result.json").read_text())) for seat in seats]
 
 
-def _check(config: PolicyConfig) -> None:
-    """As written: what a run of an older version does not say is not taken from today's recipe."""
+def check(config: PolicyConfig) -> None:
+    """Refuses a folder with a run of other settings; see `train`.
+
+    As written: what a run of an older version does not say is not taken from today's recipe.
+    """
     folder = RunFolder(config.folder)
     before = folder.read_plain()
-    if before is None:
-        return
-    now = {name: value for name, value in to_plain(config).items() if name not in NO_MATTER}
-    other = [
-        f"{name} was {before.get(name)!r}, now {now[name]!r}" for name in now if before.get(name) != now[name]
-    ]
+    other = "" if before is None else differences(before, config, NO_MATTER)
     if other:
         raise SystemExit(
-            f"{folder.path} has a run of other settings: {'; '.join(other)}. Remove it or take other --runs"
+            f"{folder.path} has a run of other settings: {other}. Remove it or take other --runs"
         )
 
 

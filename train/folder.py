@@ -68,11 +68,9 @@ class RunFolder:
                     f"{str(self.path)!r} exists: go on with --resume, or take another folder with --out"
                 )
             return
-        before, now = (to_plain(x) for x in (self.read_config(), config))
-        other = [name for name in now if name not in HOST_FIELDS and before[name] != now[name]]
+        other = differences(to_plain(self.read_config()), config)
         if other:
-            listed = "; ".join(f"{name} was {before[name]!r}, now {now[name]!r}" for name in other)
-            raise ValueError(f"cannot resume {str(self.path)!r} with another config: {listed}")
+            raise ValueError(f"cannot resume {str(self.path)!r} with another config: {other}")
 
     def append_metrics(self, rows: list[dict[str, Any]]) -> None:
         with self.metrics.open("a") as file:
@@ -99,6 +97,13 @@ def write_text(path: Path, text: str) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(text)
     os.replace(part, path)
+
+
+def differences(before: dict[str, Any], config: PolicyConfig, ignored: tuple[str, ...] = HOST_FIELDS) -> str:
+    """What `config` has otherwise than a config as `config.yaml` has it, for people; empty: nothing."""
+    now = to_plain(config)
+    other = [name for name in now if name not in ignored and before.get(name) != now[name]]
+    return "; ".join(f"{name} was {before.get(name)!r}, now {now[name]!r}" for name in other)
 
 
 def to_plain(config: PolicyConfig) -> dict[str, Any]:

@@ -139,8 +139,8 @@ def make_twin_critic(
 ) -> TwinCritic:
     """Adds two perceptrons for the values of actions; nothing is shared.
 
-    `layer_norm` normalises their hidden layers, as DroQ's are (Hiraoka et al., arXiv 2110.02034): values then
-    stay bounded where the replay has little to say, and the policy is not drawn there.
+    `layer_norm` normalises their hidden layers, behind the activation; DroQ (Hiraoka et al., arXiv
+    2110.02034) does so before it, with dropout.
     """
     critic = networks.make_q_network(
         observation_size,

@@ -146,13 +146,13 @@ def test_resume_with_another_config_names_the_fields(finished):
 
 
 def test_tables_refuse_a_run_of_other_settings(finished):
-    runs._check(small(finished.folder, video_size=32))
+    runs.check(small(finished.folder, video_size=32))
     config = finished.folder / "config.yaml"
     written = config.read_text()
     config.write_text(written.replace("gamma: 0.95\n", ""))  # by a version that had no such setting
     try:
         with pytest.raises(SystemExit, match=r"gamma was None, now 0\.95"):
-            runs._check(small(finished.folder))
+            runs.check(small(finished.folder))
     finally:
         config.write_text(written)
 

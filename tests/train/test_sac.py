@@ -59,7 +59,7 @@ def test_critics_with_normalised_layers_equal_their_spelling_out(float64):
     networks = make_twin_critic(make_actor(3, 2, hidden=(5,)), 3, 2, hidden=(4, 6), layer_norm=True)
     critic = networks.init(jax.random.PRNGKey(0))["critic"]
     critic = jax.tree.map(lambda x: x + 0.1 * jnp.arange(x.size).reshape(x.shape) / x.size, critic)
-    obs, action = jax.random.normal(jax.random.PRNGKey(1), (2, 7, 3))[0], jnp.full((7, 2), 0.3)
+    obs, action = jax.random.normal(jax.random.PRNGKey(1), (7, 3)), jnp.full((7, 2), 0.3)
     values = networks.values(critic, init_statistics(jnp.zeros(3)), obs, action)
 
     for index in range(2):

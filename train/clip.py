@@ -8,32 +8,27 @@ training: the measured geometry from the image's embedding, and where every limb
 """
 
 import time
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Array
 from rich.console import Console
 
 import jaxrm
 from envs import claims, classic_captions
 from envs.humanoid import captions, tasks
-from jaxrm.models import Clip, TextConfig, TransformerConfig, VisionConfig
-from jaxrm.models import ClipConfig as ModelConfig
 from jaxrm.weights.clip import ClipCheckpoint
 from jaxrm.weights.preprocess import default_settings
 from jaxrm.weights.processor import Processor
 from jaxrm.weights.tokens import TextProcessor, TrainingWords
 from train import clip_report, scenes
 from train.clip_config import ClipConfig, JudgeConfig
+from train.clip_start import start
 from train.clip_update import LOSSES, Corpus, Scale, make_learner, make_run
 from train.mesh import make_mesh
 from train.origin import check_free
-from train.vocabulary import respelt, train_tokenizer
 
-CONTEXT = 32  # tokens
 SHARE = 1 / 16  # of what is said is about each topic of classic control
 
 
@@ -48,13 +43,13 @@ def main(config: ClipConfig) -> None:
     mesh = make_mesh()
     config.validate(mesh.size)
     config.out.mkdir(parents=True, exist_ok=True)
-    console, start = Console(), time.time()
+    console, began = Console(), time.time()
     env = tasks.factory("kneeling")()
     classic = classic_captions.scenes()
     topics = (captions.claims(), *(topic.claims() for topic in classic))
     everything = [sentence for topic in topics for wordings in topic.wordings for sentence in wordings]
     key_model, key_pool, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 4)
-    model, texts = _start(config, everything, key_model)
+    model, texts = start(config, everything, key_model)
     columns = (len(captions.NAMES) + 1, *(len(topic.concepts) for topic in classic))
     shares = (1 - SHARE * len(classic), *(SHARE for _ in classic))
     corpus = _corpus(claims.join(topics, columns, shares), texts, np.random.default_rng(config.seed))
@@ -65,7 +60,7 @@ def main(config: ClipConfig) -> None:
     pool = jax.block_until_ready(scenes.state_pool(env, key_pool, config.pool))
     scale = Scale.of(env, pool[:: -(-len(pool) // 2048)], config.size)
     learner, optimizer = make_learner(config, model, scale)
-    console.print(f"{len(pool):,} states after {time.time() - start:.0f} s; compiling ...")
+    console.print(f"{len(pool):,} states after {time.time() - began:.0f} s; compiling ...")
 
     # laid where calls leave it, or the second would be compiled anew
     learner = jax.device_put(learner, NamedSharding(mesh, PartitionSpec()))
@@ -78,12 +73,12 @@ def main(config: ClipConfig) -> None:
         line = f"{seen:>9,} frames"
         for name, value in zip(LOSSES, np.asarray(losses), strict=True):
             line += f"  {name} {value:.4f}"
-        console.print(f"{line}  {time.time() - start:5.0f} s", highlight=False)
+        console.print(f"{line}  {time.time() - began:5.0f} s", highlight=False)
         if (call + 1) % config.calls_per_save == 0 or call + 1 == calls:
             clip = ClipCheckpoint(learner.average["clip"], processor)
             jaxrm.save(clip, config.out)
 
-    clip_report.write_training(config, time.time() - start)
+    clip_report.write_training(config, time.time() - began)
     console.print(f"wrote {config.out}; judging ...")
     # as users get it; what was trained lies on all devices
     clip_report.write(jaxrm.load_clip(str(config.out)), env, config.out, key_judge)
@@ -103,15 +98,6 @@ def judge(config: JudgeConfig) -> None:
         config.directory,
         jax.random.key(config.seed),
     )
-
-
-def _model_config(config: ClipConfig, vocabulary: int) -> ModelConfig:
-    def tower(width: int, layers: int, heads: int) -> TransformerConfig:
-        return TransformerConfig(width, layers, heads, 4 * width, "quick_gelu")
-
-    vision = VisionConfig(tower(config.width, config.layers, config.heads), config.size, config.patch)
-    text = TextConfig(tower(config.text_width, config.text_layers, 4), vocabulary, CONTEXT, vocabulary - 1)
-    return ModelConfig(vision, text, config.projection, float(np.log(10.0)))
 
 
 def _corpus(
@@ -135,23 +121,3 @@ def _known(topics: tuple[claims.Claims, ...], everything: list[str]) -> Training
         if (parts[:2] >= 0).sum() <= 1
     ]
     return TrainingWords(TrainingWords.of(everything).words, tuple(single))
-
-
-def _start(config: ClipConfig, everything: list[str], key: Array) -> tuple[Clip, TextProcessor]:
-    """The tokeniser of all that is said, and a model that reads by it: a new one, or `config.start`'s."""
-    tokenizer = train_tokenizer(everything)
-    architecture = _model_config(config, tokenizer.get_vocab_size())
-    texts = TextProcessor(tokenizer, architecture.text)
-    if config.start is None:
-        return Clip.create(architecture, key), texts
-    started = jaxrm.load_clip(str(config.start))
-    had, read = started.model.config, started.processor.texts
-    words = replace(
-        had.text, vocabulary=architecture.text.vocabulary, eos_token_id=architecture.text.eos_token_id
-    )
-    if read is None or replace(had, text=words) != architecture:
-        raise ValueError(f"{str(config.start)!r} is of another size: {had}, not {architecture}")
-    table = np.asarray(started.model.text.embedding[...])
-    rows = jnp.asarray(respelt(table, read.tokenizer, tokenizer))
-    leaves = [rows if leaf.shape == table.shape else leaf for leaf in jax.tree.leaves(started.model)]
-    return jax.tree.unflatten(jax.tree.structure(Clip.abstract(architecture)), leaves), texts

@@ -22,6 +22,8 @@ class ClipConfig:
     batch: int = 256
     texts: int = 64
     """Captions that a batch is compared with."""
+    microbatch: int = 16
+    """Frames that go through the tower at once, on each device; results are the same up to rounding."""
     learning_rate: float = 1.5e-3
     """Of AdamW, for all but the towers' matrices, at its highest."""
     weight_decay: float = 0.05
@@ -35,7 +37,8 @@ class ClipConfig:
     place_weight: float = 1.0
     """Weight of the read-out of where every limb is from the image tower's tokens."""
     start: Path | None = None
-    """A checkpoint of the same sizes to go on from, of any vocabulary; random weights without."""
+    """A checkpoint of towers of the same widths to go on from, of any vocabulary, `size` and `patch`; random
+    weights without."""
     ema: float = 0.999
     """Decay of the weight average that is saved."""
     size: int = 64

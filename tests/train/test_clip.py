@@ -66,11 +66,12 @@ def test_the_loss_is_zero_where_the_logits_are_the_targets():
         "places": last_token,
     }
     targets = jax.nn.sigmoid(2.0 * jnp.array([[1.0], [0.6]]))
-    truths = [jnp.ones((2, 3)), jnp.full((2, 5), 4.0)]
-    loss = clip_update.pair_and_read_losses(weights, pixels, sentences, targets, truths)
-    np.testing.assert_allclose(loss, [0.0, 1.0, 4.0], atol=1e-6)
-    worse = clip_update.pair_and_read_losses(weights, pixels, sentences, 1 - targets, truths)
-    assert float(worse[0]) > 0.1
+    known = jnp.array([True, False])
+    shown = clip_update.Shown(pixels, targets, jnp.ones((2, 3)), jnp.full((2, 5), 4.0), known)
+    loss = clip_update.pair_and_read_losses(weights, pixels, sentences, shown)
+    np.testing.assert_allclose(loss, [[0.0, 1.0, 4.0], [0.0, 0.0, 0.0]], atol=1e-6)
+    worse = clip_update.pair_and_read_losses(weights, pixels, sentences, shown._replace(degrees=1 - targets))
+    assert float(worse[:, 0].min()) > 0.1
 
 
 def test_muon_moves_the_matrices_of_the_blocks_alone(scene_clip):

@@ -26,6 +26,7 @@ import jaxrm
 from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards.likelihood import check_fit
 from jaxrm.weights import DecoderCheckpoint
+from jaxrm.weights.fingerprint import label
 from train import interface_report
 from train.interface_align import align
 from train.interface_data import Datasets, Source, make_or_load
@@ -184,7 +185,16 @@ def new_interface(config: TrainingConfig, lm: DecoderCheckpoint, data: Dataset, 
     """One with random weights, whose vectors have the size of the decoder's words."""
     inputs, outputs = data.embeddings.shape[-1], lm.model.config.blocks.width
     size = float(jnp.std(lm.model.embedding[...].astype(jnp.float32)))
-    shape = InterfaceConfig(inputs, outputs, config.layers, config.width, config.heads, output_std=size)
+    shape = InterfaceConfig(
+        inputs,
+        outputs,
+        config.layers,
+        config.width,
+        config.heads,
+        output_std=size,
+        tower=label(config.model, jaxrm.load_clip(config.model).model),
+        decoder=label(config.lm, lm.model),
+    )
     return Interface.create(shape, key)
 
 

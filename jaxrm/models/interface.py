@@ -32,6 +32,8 @@ class InterfaceConfig:
         in training (Press et al. 2022, arXiv 2108.12409), or "rope".
       output_std: size of the numbers that come out at the start; that of the decoder's embeddings is best.
       dtype: what is computed in.
+      tower, decoder: between whose weights it was trained, as `jaxrm.weights.fingerprint.label` names them;
+        empty where nobody knows.
     """
 
     inputs: int
@@ -42,6 +44,8 @@ class InterfaceConfig:
     positions: Literal["alibi", "rope"] = "alibi"
     output_std: float = 0.02
     dtype: str = "float32"
+    tower: str = ""
+    decoder: str = ""
 
     def __post_init__(self) -> None:
         if self.layers < 0:

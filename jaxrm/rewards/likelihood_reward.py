@@ -31,6 +31,7 @@ from jaxrm.weights import (
     unit,
 )
 from jaxrm.weights.embed import run
+from jaxrm.weights.fingerprint import check_label
 
 Form = Literal["describe", "ask"]
 
@@ -90,8 +91,9 @@ class LikelihoodReward:
           batch: how many frames the tower sees at once; None: all.
 
         Raises:
-          ValueError: widths that do not fit, an instruction that is longer than the context, a tokeniser that
-            does not fit the decoder, another form, or a prompt without its places.
+          ValueError: widths that do not fit, a tower or decoder that is another than the interface was
+            trained with, an instruction that is longer than the context, a tokeniser that does not fit the
+            decoder, another form, or a prompt without its places.
           FileNotFoundError: the decoder's checkpoint has no tokeniser.
         """
         if form not in ("describe", "ask"):
@@ -104,6 +106,8 @@ class LikelihoodReward:
         before = np.asarray(lm.processor.begin(Prompt.of(template).before), np.int32)
         images = vision.processor.images
         _check_widths(vision.model, images, interface)
+        check_label(interface.config.tower, vision.model, "tower")
+        check_label(interface.config.decoder, lm.model, "decoder")
         check_fit(lm.model, interface, len(before), 1, tails.tokens.shape[-1])
         weights = LikelihoodWeights(lm.model, jnp.asarray(before), tails)
         return cls(vision.model, weights, interface, images, batch)

@@ -12,6 +12,7 @@ from jaxrm.weights.table import Row, leaves_by_path, to_tensors, to_tree
 
 MODEL_TYPE = "jaxrm_interface"
 _FIELDS = tuple(field.name for field in dataclasses.fields(InterfaceConfig) if field.name != "dtype")
+_LABELS = ("tower", "decoder")  # files of before have none
 
 
 def save_interface(interface: Interface, directory: str | os.PathLike) -> None:
@@ -53,7 +54,9 @@ def load_interface(name: str | os.PathLike, *, dtype: str = "float32") -> Interf
 
 
 def _parse(given: Mapping[str, Any], dtype: str) -> InterfaceConfig:
-    fields = {name: value for name, value in given.items() if name != "model_type"}
+    fields = dict.fromkeys(_LABELS, "") | {
+        name: value for name, value in given.items() if name != "model_type"
+    }
     if fields.keys() != set(_FIELDS):
         missing, unknown = sorted(set(_FIELDS) - fields.keys()), sorted(fields.keys() - set(_FIELDS))
         raise ValueError(f"missing are {missing}, unknown are {unknown}")
@@ -62,6 +65,9 @@ def _parse(given: Mapping[str, Any], dtype: str) -> InterfaceConfig:
             raise ValueError(f"{name} is {fields[name]!r}, wanted a whole number of at least 1")
     if type(fields["layers"]) is not int:
         raise ValueError(f"layers is {fields['layers']!r}, wanted a whole number")
+    for name in _LABELS:
+        if not isinstance(fields[name], str):
+            raise ValueError(f"{name} is {fields[name]!r}, wanted a text")
     return InterfaceConfig(**fields, dtype=dtype)
 
 

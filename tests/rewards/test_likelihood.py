@@ -23,6 +23,7 @@ from jaxrm.rewards.likelihood import (
 )
 from jaxrm.rewards.prompts import ASK, DESCRIBE, Prompt, Tails, ask, describe
 from jaxrm.weights import DecoderProcessor
+from jaxrm.weights.fingerprint import label
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 INSTRUCTION, OTHER = "kneels down", "raise the left arm"
@@ -268,6 +269,23 @@ def test_wrong_choices_are_refused(change, options, message, clip, lm):
         jaxrm.LikelihoodReward.create(
             clip, lm, interface("float32", **change), **({"instruction": INSTRUCTION} | options)
         )
+
+
+def test_an_interface_of_other_weights_is_refused(clip, lm):
+    """Of the same widths it would read nonsense without a word."""
+
+    def create(vision, **labels):
+        jaxrm.LikelihoodReward.create(vision, lm, interface("float32", **labels), instruction=INSTRUCTION)
+
+    tower, decoder = label("a/tower", clip.model), label("words", lm.model)
+    assert tower.startswith("tower:")
+    halved = replace(clip, model=clip.model.with_param_dtype("bfloat16"))  # the same weights
+    create(halved, tower=tower, decoder=decoder)
+    trained_on = replace(clip, model=jax.tree.map(lambda x: x + 0.01, clip.model))
+    with pytest.raises(ValueError, match=r"trained with the tower tower \(fingerprint .* is another"):
+        create(trained_on, tower=tower)
+    with pytest.raises(ValueError, match="trained with the decoder words"):
+        create(clip, decoder="words:0123456789abcdef")
 
 
 def test_a_tokeniser_of_another_decoder_is_refused(clip, lm):

@@ -61,6 +61,7 @@ def edit(directory: Path, **changes) -> None:
         ({"width": "8"}, "width is '8'"),
         ({"heads": 3}, "not a multiple"),
         ({"positions": "sine"}, "'alibi' or 'rope'"),
+        ({"tower": 3}, "tower is 3, wanted a text"),
         ({"model_type": "llama"}, "'llama' model and no interface"),
     ],
 )

@@ -1,0 +1,36 @@
+"""Names for weights, so that a part which was trained beside others can tell them from strangers."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+SAMPLES = 4096  # numbers of each array that are read: gigabytes take no time
+
+
+def fingerprint(weights: Any) -> str:
+    """Sixteen hex digits: of every array the shape and up to `SAMPLES` numbers, whatever dtype it lies in."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(weights):
+        step = max(1, -(-leaf.size // SAMPLES))
+        sample = jnp.asarray(leaf).reshape(-1)[::step].astype(jnp.bfloat16)
+        digest.update(str(leaf.shape).encode() + np.asarray(sample).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def label(name: Any, weights: Any) -> str:
+    """ "NAME:FINGERPRINT", of a checkpoint the name that people gave it."""
+    return f"{Path(name).name}:{fingerprint(weights)}"
+
+
+def check_label(known: str, weights: Any, part: str) -> None:
+    """Raises ValueError where `known` is of other weights than these; an empty one is of any."""
+    name, _, wanted = known.rpartition(":")
+    if wanted and wanted != (found := fingerprint(weights)):
+        raise ValueError(
+            f"the interface was trained with the {part} {name} (fingerprint {wanted}), and this {part} is "
+            f"another ({found}): give that one, or train an interface for it (`python -m train interface`)"
+        )

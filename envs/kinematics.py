@@ -16,6 +16,8 @@ import mujoco
 import numpy as np
 from jaxtyping import Array, Float
 
+from envs import quaternion
+
 _JOINT = mujoco.mjtJoint
 _FREE, _BALL, _SLIDE, _HINGE = _JOINT.mjJNT_FREE, _JOINT.mjJNT_BALL, _JOINT.mjJNT_SLIDE, _JOINT.mjJNT_HINGE
 _STILL = np.array([0.0, 0, 0, 1, 0, 0, 0])  # the frame that moves nothing
@@ -62,7 +64,9 @@ class Kinematics:
         for ancestors in self._ancestors:
             bodies = _join(_take(bodies, ancestors), bodies)
         geoms = _join(_take(bodies, self._geom_bodies), jnp.asarray(self._geoms, qpos.dtype))
-        return Frames(bodies[:3].T, _matrices(bodies), geoms[:3].T, _matrices(geoms))
+        return Frames(
+            bodies[:3].T, quaternion.matrices(bodies[3:]), geoms[:3].T, quaternion.matrices(geoms[3:])
+        )
 
 
 class _Joints:
@@ -124,15 +128,11 @@ def _take(frames: FramesArray, index: np.ndarray) -> FramesArray:
 
 def _join(outer: FramesArray, inner: FramesArray) -> FramesArray:
     """The frames `inner`, given in the frames `outer`, in what those are given in."""
-    (w, x, y, z), (s, i, j, k) = outer[3:], inner[3:]
     turned = _rotate(outer[3:], inner[:3])
     return jnp.stack(
         [
             *(here + there for here, there in zip(outer[:3], turned, strict=True)),
-            w * s - x * i - y * j - z * k,
-            w * i + x * s + y * k - z * j,
-            w * j - x * k + y * s + z * i,
-            w * k + x * j - y * i + z * s,
+            *quaternion.product(outer[3:], inner[3:]),
         ]
     )
 
@@ -146,13 +146,3 @@ def _rotate(turn: Float[Array, "4 n"], v: Float[Array, "3 n"]) -> list[Array]:
 
 def _cross(a: Any, b: Any) -> list[Array]:
     return [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-
-
-def _matrices(frames: FramesArray) -> Float[Array, "n 3 3"]:
-    w, x, y, z = frames[3:]
-    entries = [
-        w * w + x * x - y * y - z * z, 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), w * w - x * x + y * y - z * z, 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), w * w - x * x - y * y + z * z,
-    ]  # fmt: skip
-    return jnp.stack(entries, axis=-1).reshape(-1, 3, 3)

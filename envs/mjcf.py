@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 from mujoco import mjx
 
+from envs import quaternion
 from envs.kinematics import Frames, Kinematics
 from envs.mjcf_file import actuator_name, load, pick_camera, root_of, start_of, told_of
 from envs.types import State
@@ -216,7 +217,7 @@ class MjcfEnv:
         velocities, states of actuators."""
         layout, qpos = self._layout, physics.qpos
         others = qpos[layout.others] - (qpos[layout.ground] if layout.ground.size else 0.0)
-        turns = _rotations(qpos[layout.quats])
+        turns = quaternion.matrices(quaternion.unit(qpos[layout.quats].T))
         flat = (qpos[layout.plain], others.reshape(-1), turns.reshape(-1))
         act = () if physics.act is None else (physics.act,)
         return jnp.concatenate([*flat, physics.qvel * VELOCITY_SCALE, *act])
@@ -265,14 +266,3 @@ def _control_ranges(m: mujoco.MjModel, file: Path) -> tuple[Array, Array]:
 def _is_sane(physics: Physics) -> Bool[Array, ""]:
     finite = jnp.isfinite(jnp.concatenate(jax.tree.leaves(physics))).all()
     return finite & (jnp.abs(physics.qvel).max() < MAX_SPEED)
-
-
-def _rotations(quats: Float[Array, "n 4"]) -> Float[Array, "n 3 3"]:
-    """Matrices of quaternions (w, x, y, z), normalised first."""
-    w, x, y, z = (quats / jnp.linalg.norm(quats, axis=-1, keepdims=True)).T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return jnp.stack([jnp.stack(row, -1) for row in rows], -2)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt8
 from mujoco import mjx
 
-from envs import criteria
+from envs import criteria, quaternion
 from envs.humanoid import body
 from envs.humanoid.measure import Measures, measure
 from envs.kinematics import Frames, Kinematics
@@ -115,7 +115,7 @@ class Humanoid:
     def _observe(self, physics: Physics) -> Float[Array, "obs"]:
         """Height, the torso's frame (the camera stands in the world's), joint angles, and velocities, the
         linear one in the torso's frame."""
-        frame = _rotation(physics.qpos[3:7])
+        frame = quaternion.matrices(quaternion.unit(physics.qpos[3:7]))
         linear, angular_and_joints = physics.qvel[:3] @ frame, physics.qvel[3:] * VELOCITY_SCALE
         return jnp.concatenate(
             [physics.qpos[2:3], frame.reshape(9), physics.qpos[7:], linear, angular_and_joints]
@@ -149,15 +149,3 @@ class Humanoid:
 
 def _start_noise(key: Array, size: int) -> Array:
     return jax.random.uniform(key, (size,), minval=-START_NOISE, maxval=START_NOISE)
-
-
-def _rotation(quat: Float[Array, "4"]) -> Float[Array, "3 3"]:
-    """The matrix of a unit quaternion (w, x, y, z), normalised first: recorded ones may drift."""
-    w, x, y, z = quat / jnp.linalg.norm(quat)
-    return jnp.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from envs.humanoid.contact import lowest
 from envs.humanoid.env import Humanoid
+from envs.quaternion import product
 
 
 class Legs(NamedTuple):
@@ -108,7 +109,7 @@ class Sampler:
     def qpos(self, joints: Array, lean: Array, roll: Array, yaw: Array, height: Array) -> Float[Array, "nq"]:
         """Puts a body of these joint angles on the floor, its lowest point at `height`."""
         turn = _about(2, yaw), _about(1, lean), _about(0, roll)
-        quat = _multiply(_multiply(turn[0], turn[1]), turn[2])
+        quat = jnp.stack(product(product(turn[0], turn[1]), turn[2]))
         return self.settle(jnp.concatenate([jnp.array([0.0, 0.0, 1.0]), quat, joints]), height)
 
     def settle(self, qpos: Float[Array, "nq"], height: Array) -> Float[Array, "nq"]:
@@ -165,7 +166,7 @@ class Sampler:
 
 def turn(qpos: Float[Array, "nq"], yaw: Array) -> Float[Array, "nq"]:
     """The same pose, turned about the vertical through the origin of its own coordinates."""
-    return qpos.at[3:7].set(_multiply(_about(2, yaw), qpos[3:7]))
+    return qpos.at[3:7].set(jnp.stack(product(_about(2, yaw), qpos[3:7])))
 
 
 def _share(key: Array) -> Float[Array, ""]:
@@ -176,8 +177,3 @@ def _share(key: Array) -> Float[Array, ""]:
 
 def _about(axis: int, angle: Array) -> Float[Array, "4"]:
     return jnp.zeros(4).at[0].set(jnp.cos(angle / 2)).at[1 + axis].set(jnp.sin(angle / 2))
-
-
-def _multiply(a: Float[Array, "4"], b: Float[Array, "4"]) -> Float[Array, "4"]:
-    w, v, x, u = a[0], a[1:], b[0], b[1:]
-    return jnp.concatenate([(w * x - v @ u)[None], w * u + x * v + jnp.cross(v, u)])

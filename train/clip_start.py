@@ -59,9 +59,9 @@ def _architecture(config: ClipConfig, vocabulary: int) -> ModelConfig:
 def _resized_kernel(
     kernel: Float[Array, "patch patch channels width"], patch: int
 ) -> Float[Array, "new new channels width"]:
-    """The kernel of a patch embedding for patches of another side; plain ones give the same vector."""
+    """The kernel of a patch embedding for patches of another side; one colour gives the same vector."""
     wanted = (patch, patch, *kernel.shape[2:])
-    return jax.image.resize(kernel, wanted, "linear") * (kernel.shape[0] / patch) ** 2
+    return jax.image.resize(kernel, wanted, "linear", antialias=False) * (kernel.shape[0] / patch) ** 2
 
 
 def _resized_positions(

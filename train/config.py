@@ -16,6 +16,7 @@ REWARDS = ("clip", "likelihood", "truth")
 FORMS = ("describe", "ask")
 ALGORITHMS = ("ppo", "sac")
 BETWEEN = ("linear", "hold")
+OURS = ("scene-clip", "scene-clip-fine")  # CLIPs that come with us; the second is the dearer
 _COUNTS = (
     "reward_every", "reward_batch", "eval_episodes", "calls_per_checkpoint", "likelihood_frames", "video_size"
 )  # fmt: skip
@@ -57,8 +58,9 @@ class PolicyConfig:
     reward: str = "clip"
     """clip: the sentence, of each frame; likelihood: of the episode so far, as a language model reads it;
     truth: the task's ground-truth reward."""
-    model: str = "scene-clip"
-    """A CLIP: a directory, a model that comes with us, or a hub id. Likelihood sees with it."""
+    model: str = _of_recipe()
+    """A CLIP: a directory, a model that comes with us, or a hub id. Likelihood sees with it. Without it:
+    scene-clip; with likelihood scene-clip-fine, whose embeddings fomo-interface reads."""
     lm: str = "instruct-lm"
     """With likelihood: a decoder LLM, named likewise."""
     interface: str = "fomo-interface"
@@ -183,6 +185,8 @@ class PolicyConfig:
             object.__setattr__(self, "task", self.task or self._task_of_body)
         if isinstance(self.goal, list | tuple):
             object.__setattr__(self, "goal", self.goal[0] if len(self.goal) == 1 else tuple(self.goal))
+        if self.model is None:
+            object.__setattr__(self, "model", OURS[self.reward == "likelihood"])
         for name, value in recipes.of(self.task, self.algo).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
@@ -240,9 +244,9 @@ class PolicyConfig:
     def _check_sentences(self) -> None:
         if self.baseline is not None and not (self.alpha and self.baseline.strip()):
             raise ValueError("baseline is empty" if self.alpha else "baseline is of no use without alpha")
-        if self.skin not in (None, "robot") and self.reward == "clip" and self.model == "scene-clip":
+        if self.skin not in (None, "robot") and self.reward == "clip" and self.model in OURS:
             raise ValueError(
-                f"scene-clip never saw the skin {self.skin!r}, only robot: give a --model that has"
+                f"{self.model} never saw the skin {self.skin!r}, only robot: give a --model that has"
             )
         if self.alpha and self.reward != "clip":
             raise ValueError(f"alpha is of no use to reward {self.reward!r}")

@@ -15,8 +15,9 @@ from envs.humanoid import captions, tasks
 from envs.humanoid.postures import LEGS, Sampler
 from jaxrm.metrics import spearman
 from jaxrm.weights import files
-from train import classic_judge, clip_config, clip_judge, clip_report, clip_update, muon
+from train import classic_judge, clip_config, clip_judge, clip_report, clip_start, clip_update, muon
 from train import clip as program
+from train.config import OURS
 from train.vocabulary import END, START, respelt, train_tokenizer
 
 
@@ -97,13 +98,13 @@ def test_a_batch_must_divide(wrong):
 
 def test_the_renderer_still_draws_the_look_that_the_weights_know(env, scene_clip):
     """Whoever changes the look trains the weights again: `python -m train clip`."""
-    known = iio.imread(files.find("scene-clip") / clip_report.LOOK).astype(int)
     now = clip_report.look(env, scene_clip.processor.images.size).astype(int)
-    assert known.shape == now.shape
-    assert np.abs(known - now).mean() < 0.25, "the look of the scene changed: train the weights again"
-    assert (np.abs(known - now).max(-1) > 8).mean() < 0.002, (
-        "the look of the scene changed: train the weights again"
-    )
+    for name in OURS:
+        known = iio.imread(files.find(name) / clip_report.LOOK).astype(int)
+        assert known.shape == now.shape
+        changed = f"the look of the scene changed: train {name} again"
+        assert np.abs(known - now).mean() < 0.25, changed
+        assert (np.abs(known - now).max(-1) > 8).mean() < 0.002, changed
 
 
 # The predicate holds from 80% of the way on, and what comes then has no order.
@@ -190,6 +191,21 @@ def test_another_vocabulary_reads_the_same():
     new, pieces = many.encode("mountain").ids[1:-1], few.encode("mountain").ids[1:-1]
     assert len(new) == 1 < len(pieces)
     np.testing.assert_allclose(rows[new[0]], table[pieces].mean(0))
+
+
+def test_patches_of_another_size_begin_as_the_old_ones(scene_clip):
+    """Of one colour a small patch gives the vector that a large one gave, and positions lie between
+    the old ones."""
+    config = clip_config.ClipConfig(start=files.find("scene-clip"), patch=8)
+    model, _ = clip_start.start(config, ["a robot", "a car"], jax.random.key(0))
+    grey = jnp.full((1, 64, 64, 3), 0.5)
+    old, new = (one.vision.patches(grey) for one in (scene_clip.model, model))
+    assert old.shape == (1, 4, 4, 128) and new.shape == (1, 8, 8, 128)
+    np.testing.assert_allclose(new[0, 0, 0], old[0, 0, 0], atol=1e-4)
+    places, finer = (one.vision.positions[...] for one in (scene_clip.model, model))
+    assert finer.shape == (65, 128)
+    np.testing.assert_array_equal(finer[0], places[0])
+    np.testing.assert_allclose(finer[1:].mean(0), places[1:].mean(0), atol=0.05)
 
 
 @pytest.mark.slow

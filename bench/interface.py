@@ -73,7 +73,7 @@ def parts(motions: Motions, model: str, count: int) -> dict[str, tuple[Callable[
 
 
 def main(
-    model: str = "scene-clip",
+    model: str = "scene-clip-fine",
     count: int = 64,
     frames: int = 28,
     interval: int = 10,

@@ -49,7 +49,7 @@ class TrainingConfig:
     """Replace an interface that lies there."""
     lm: str = "instruct-lm"
     """The decoder: one that comes with us, a directory, or a hub id."""
-    model: str = "scene-clip"
+    model: str = "scene-clip-fine"
     """The CLIP whose tower looks."""
     layers: int = 1
     """Blocks of the interface; 0: linear."""

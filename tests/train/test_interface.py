@@ -228,8 +228,11 @@ def test_parts_that_do_not_fit_are_refused(lm, data, tmp_path):
 
 def test_the_shipped_interface_fits_the_shipped_parts(lm):
     interface = jaxrm.load_interface("fomo-interface")
-    clip = jaxrm.load_clip("scene-clip")
+    clip = jaxrm.load_clip("scene-clip-fine")
     reward = jaxrm.LikelihoodReward.create(clip, lm, interface, instruction="kneels down")
     size = clip.processor.images.size
     found = reward.prefixes(np.zeros((3, size, size, 3), np.uint8))
     assert found.shape == (3,) and np.isfinite(found).all() and len(INSTRUCTIONS) == 324
+    with pytest.raises(ValueError, match="trained with the tower scene-clip-fine"):
+        other = jaxrm.load_clip("scene-clip")
+        jaxrm.LikelihoodReward.create(other, lm, interface, instruction="kneels down")

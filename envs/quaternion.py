@@ -5,13 +5,15 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+Components = Float[Array, "4 *n"] | Sequence[Array]
+
 
 def unit(quats: Float[Array, "4 *n"]) -> Float[Array, "4 *n"]:
     """Of length one: recorded ones may drift."""
     return quats / jnp.linalg.norm(quats, axis=0)
 
 
-def product(outer: Sequence[Array], inner: Sequence[Array]) -> list[Array]:
+def product(outer: Components, inner: Components) -> list[Array]:
     """Components of the rotation that does `inner` first, then `outer`."""
     (w, x, y, z), (s, i, j, k) = outer, inner
     return [

@@ -26,28 +26,28 @@ def start(config: ClipConfig, everything: list[str], key: Array) -> tuple[Clip, 
       ValueError: the towers of `config.start` have other widths or depths than those wanted.
     """
     tokenizer = train_tokenizer(everything)
-    architecture = _architecture(config, tokenizer.get_vocab_size())
-    texts = TextProcessor(tokenizer, architecture.text)
-    fresh = Clip.create(architecture, key)
+    wanted = architecture(config, tokenizer.get_vocab_size())
+    texts = TextProcessor(tokenizer, wanted.text)
+    fresh = Clip.create(wanted, key)
     if config.start is None:
         return fresh, texts
     started = jaxrm.load_clip(str(config.start))
     had, read = started.model.config, started.processor.texts
-    words = replace(
-        had.text, vocabulary=architecture.text.vocabulary, eos_token_id=architecture.text.eos_token_id
-    )
+    words = replace(had.text, vocabulary=wanted.text.vocabulary, eos_token_id=wanted.text.eos_token_id)
     grid = replace(had.vision, image_size=config.size, patch_size=config.patch)
-    if read is None or replace(had, text=words, vision=grid) != architecture:
-        raise ValueError(f"{str(config.start)!r} is of another size: {had}, not {architecture}")
+    if read is None or replace(had, text=words, vision=grid) != wanted:
+        raise ValueError(f"{str(config.start)!r} is of another size: {had}, not {wanted}")
     table = np.asarray(started.model.text.embedding[...])
     started.model.text.embedding = nnx.Param(jnp.asarray(respelt(table, read.tokenizer, tokenizer)))
-    vision, old, new = started.model.vision, had.vision.grid, architecture.vision.grid
+    vision, old, new = started.model.vision, had.vision.grid, wanted.vision.grid
     vision.patches.kernel = nnx.Param(_resized_kernel(vision.patches.kernel[...], config.patch))
     vision.positions = nnx.Param(_resized_positions(vision.positions[...], old, new))
     return jax.tree.unflatten(jax.tree.structure(fresh), jax.tree.leaves(started.model)), texts
 
 
-def _architecture(config: ClipConfig, vocabulary: int) -> ModelConfig:
+def architecture(config: ClipConfig, vocabulary: int) -> ModelConfig:
+    """The two towers of a config, for a tokeniser of so many entries."""
+
     def tower(width: int, layers: int, heads: int) -> TransformerConfig:
         return TransformerConfig(width, layers, heads, 4 * width, "quick_gelu")
 

@@ -202,12 +202,9 @@ def _gradient(
     everything = jax.lax.all_gather(said, AXIS, tiled=True)
     degrees = claims.degrees(misses, everything.parts, everything.negated)
     truths = [(x - mean) / spread for x, (mean, spread) in zip(_read_out(batch), scale, strict=True)]
-    shown = Shown(
-        frames,
-        FLOOR + (1 - 2 * FLOOR) * degrees,
-        *(jnp.pad(truth, ((0, len(frames) - len(truth)), (0, 0))) for truth in truths),
-        jnp.arange(len(frames)) < len(batch.frames),
-    )
+    measures, places = [jnp.pad(truth, ((0, len(frames) - len(truth)), (0, 0))) for truth in truths]
+    known = jnp.arange(len(frames)) < len(batch.frames)
+    shown = Shown(frames, FLOOR + (1 - 2 * FLOOR) * degrees, measures, places, known)
     sentences, to_weights = jax.vjp(
         lambda weights: jax.lax.all_gather(weights["clip"].encode_tokens(said.tokens), AXIS, tiled=True),
         weights,

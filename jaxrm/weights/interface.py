@@ -54,7 +54,7 @@ def load_interface(name: str | os.PathLike, *, dtype: str = "float32") -> Interf
 
 
 def _parse(given: Mapping[str, Any], dtype: str) -> InterfaceConfig:
-    fields = dict.fromkeys(_LABELS, "") | {
+    fields: dict[str, Any] = dict.fromkeys(_LABELS, "") | {
         name: value for name, value in given.items() if name != "model_type"
     }
     if fields.keys() != set(_FIELDS):

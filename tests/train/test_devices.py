@@ -43,7 +43,7 @@ from envs import claims
 from envs.humanoid import captions, tasks
 from envs.humanoid.measure import Measures
 from jaxrm.models import Clip
-from train import clip, clip_config, clip_update, scenes
+from train import clip_config, clip_start, clip_update, scenes
 from train.mesh import make_mesh
 
 def draw_one(env, qpos, key, size):  # quick to compile
@@ -70,7 +70,7 @@ scale = clip_update.Scale.of(env, pool, config.size)
 assert jax.device_count() == 8
 finals = []
 for devices in (jax.devices()[:1], jax.devices()):
-    model = Clip.create(clip._model_config(config, 50).with_dtype("float64"), key)
+    model = Clip.create(clip_start.architecture(config, 50).with_dtype("float64"), key)
     model = jax.tree.map(lambda x: x.astype(jnp.float64), model)
     learner, optimizer = clip_update.make_learner(config, model, scale)
     run = clip_update.make_run(config, env, {}, optimizer, scale, make_mesh(devices))

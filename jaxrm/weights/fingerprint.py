@@ -12,13 +12,15 @@ SAMPLES = 4096  # numbers of each array that are read: gigabytes take no time
 
 
 def fingerprint(weights: Any) -> str:
-    """Sixteen hex digits: of every array the shape and up to `SAMPLES` numbers, whatever dtype it lies in."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(weights):
-        step = max(1, -(-leaf.size // SAMPLES))
-        sample = jnp.asarray(leaf).reshape(-1)[::step].astype(jnp.bfloat16)
-        digest.update(str(leaf.shape).encode() + np.asarray(sample).tobytes())
-    return digest.hexdigest()[:16]
+    """Sixteen hex digits: of every array its shape and up to `SAMPLES` numbers, whatever dtype they lie in
+    and in whatever order versions of flax put the arrays."""
+    return hashlib.sha256(b"".join(sorted(map(_digest, jax.tree.leaves(weights))))).hexdigest()[:16]
+
+
+def _digest(array: Any) -> bytes:
+    step = max(1, -(-array.size // SAMPLES))
+    sample = jnp.asarray(array).reshape(-1)[::step].astype(jnp.bfloat16)
+    return hashlib.sha256(str(array.shape).encode() + np.asarray(sample).tobytes()).digest()
 
 
 def label(name: Any, weights: Any) -> str:

@@ -220,7 +220,7 @@ def _image_gradient(
     """Gradients of the mean losses by weights and sentences, and those losses.
 
     Images go through the tower a few at a time: what their layers keep for the way back then stays in the
-    processor's cache, and a CPU takes half as many images a second again.
+    processor's cache, and two cores take 1.5 times as many images a second through the tower and back.
     """
     settings = default_settings(config.size)
     known = shown.known.sum()

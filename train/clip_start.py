@@ -28,9 +28,8 @@ def start(config: ClipConfig, everything: list[str], key: Array) -> tuple[Clip, 
     tokenizer = train_tokenizer(everything)
     wanted = architecture(config, tokenizer.get_vocab_size())
     texts = TextProcessor(tokenizer, wanted.text)
-    fresh = Clip.create(wanted, key)
     if config.start is None:
-        return fresh, texts
+        return Clip.create(wanted, key), texts
     started = jaxrm.load_clip(str(config.start))
     had, read = started.model.config, started.processor.texts
     words = replace(had.text, vocabulary=wanted.text.vocabulary, eos_token_id=wanted.text.eos_token_id)
@@ -42,7 +41,9 @@ def start(config: ClipConfig, everything: list[str], key: Array) -> tuple[Clip, 
     vision, old, new = started.model.vision, had.vision.grid, wanted.vision.grid
     vision.patches.kernel = nnx.Param(_resized_kernel(vision.patches.kernel[...], config.patch))
     vision.positions = nnx.Param(_resized_positions(vision.positions[...], old, new))
-    return jax.tree.unflatten(jax.tree.structure(fresh), jax.tree.leaves(started.model)), texts
+    return jax.tree.unflatten(
+        jax.tree.structure(Clip.abstract(wanted)), jax.tree.leaves(started.model)
+    ), texts
 
 
 def architecture(config: ClipConfig, vocabulary: int) -> ModelConfig:

@@ -24,7 +24,7 @@ def _digest(array: Any) -> bytes:
 
 
 def label(name: Any, weights: Any) -> str:
-    """ "NAME:FINGERPRINT", of a checkpoint the name that people gave it."""
+    """`NAME:FINGERPRINT`, of a checkpoint the name that people gave it."""
     return f"{Path(name).name}:{fingerprint(weights)}"
 
 

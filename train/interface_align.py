@@ -25,10 +25,13 @@ LEARNING_RATE = 3e-3
 
 @jax.jit
 def targets(
-    lm: Decoder, words: tuple[Int[Array, "words k"], Bool[Array, "words k"]], signs: Signs
+    lm: Decoder,
+    words: tuple[Int[Array, "words k"], Bool[Array, "words k"]],
+    signs: Signs,
+    mask: Bool[Array, "n t"],
 ) -> Float[Array, "n t width"]:
     """For each frame the sum of the decoder's embeddings of its words, as `train lm` tells films."""
-    weights = jnp.concatenate([signs.holds, lm_films.compass(signs.heading)], axis=-1)
+    weights = jnp.concatenate([signs.holds, lm_films.turned(signs.heading, mask)], axis=-1)
     return lm_films.frame_vectors(lm, words, weights)
 
 
@@ -61,6 +64,6 @@ def align(
     def run(weights, data, wanted, keys):
         return jax.lax.scan(partial(step, data, wanted), (weights, optimiser.init(weights)), keys)
 
-    wanted = targets(lm.model, lm_films.word_tokens(lm.processor), data.batch.signs)
+    wanted = targets(lm.model, lm_films.word_tokens(lm.processor), data.batch.signs, data.batch.mask)
     (after, _), curve = run(weights, data, wanted, jax.random.split(key, steps))
     return after, curve

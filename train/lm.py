@@ -24,18 +24,19 @@ from envs.humanoid import tasks
 from envs.humanoid.motions import Motions
 from jaxrm.models import BlocksConfig, Decoder, DecoderConfig
 from jaxrm.models.rope import Rope
+from jaxrm.rewards.likelihood import sum_scored
 from jaxrm.rewards.prompts import ANSWERS, ASK, DESCRIBE
 from jaxrm.weights import DecoderCheckpoint, DecoderProcessor
 from train import lm_card, lm_films, lm_report
 from train.lm_films import Film
-from train.lm_read import NOTHING, Corpus, corpus, read_frames, tail_log_probs
+from train.lm_read import NEVER, NOTHING, Corpus, corpus, read_frames, sentences_only, tail_log_probs
 from train.origin import check_free
 from train.trajectories import sentences
 from train.vocabulary import END, START, train_tokenizer
 
 CONTEXT = 256  # tokens and frames
 BLIND = 8  # one film in so many is not shown: the language by itself
-NEVER = -1e9  # logit
+TEMPERATURE = 0.1  # of telling apart, as in the interface's training
 TASK = "standing"  # whose body and scene the trajectories are of
 
 
@@ -47,7 +48,7 @@ class LmConfig:
     """Where the checkpoint goes, in Hugging Face's format."""
     overwrite: bool = False
     """Replace a checkpoint that lies in `out`."""
-    steps: int = 3000
+    steps: int = 6000
     """Whole calls of `steps_per_call`."""
     seed: int = 0
     batch: int = 24
@@ -58,6 +59,10 @@ class LmConfig:
     """Instructions of each that are asked about: right ones, changed ones and others."""
     ask_weight: float = 1.0
     """Weight of the answers."""
+    rivals: int = 3
+    """Changed instructions, to be less likely than the one that was carried out."""
+    rival_weight: float = 0.5
+    """Weight of telling them apart."""
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     ema: float = 0.99
@@ -79,8 +84,10 @@ class LmConfig:
             raise ValueError(f"steps must be a multiple of {self.steps_per_call}, a call's worth")
         if self.states < 1 or self.states % lm_report.BLOCK:
             raise ValueError(f"states must be a multiple of {lm_report.BLOCK}")
-        if min(self.batch, self.describes, self.wordings) < 1 or self.asks < 2:
-            raise ValueError("wanted a batch, a description and a wording at least, and two questions")
+        if min(self.batch, self.describes, self.wordings, self.rivals) < 1 or self.asks < 2:
+            raise ValueError(
+                "wanted a batch, a description, a rival and a wording at least, and two questions"
+            )
 
 
 class Learner(NamedTuple):
@@ -90,6 +97,20 @@ class Learner(NamedTuple):
     average: Decoder
     optimiser: optax.OptState
     step: Int[Array, ""]
+
+
+class Losses(NamedTuple):
+    """What is learnt, each a mean.
+
+    Attributes:
+      says: -log p of what was done (`NOTHING` behind a film that does nothing), a token.
+      answers: -log p of the right answers, a token.
+      apart: -log of the share that what was done has among its rivals, by log-likelihood a token.
+    """
+
+    says: Float[Array, ""]
+    answers: Float[Array, ""]
+    apart: Float[Array, ""]
 
 
 def main(config: LmConfig) -> None:
@@ -112,10 +133,10 @@ def main(config: LmConfig) -> None:
     curve = []
     for call in range(config.steps // config.steps_per_call):
         learner, losses = run(learner, said, jax.random.fold_in(key_train, call))
-        says, answers = np.asarray(losses)
-        curve.append([float(says), float(answers)])
-        steps = (call + 1) * config.steps_per_call
-        line = f"{steps:>6} steps  says {says:.4f}  answers {answers:.4f}  {time.time() - start:5.0f} s"
+        curve.append(np.asarray(losses).tolist())
+        steps, named = (call + 1) * config.steps_per_call, zip(Losses._fields, curve[-1], strict=True)
+        told = "  ".join(f"{name} {value:.4f}" for name, value in named)
+        line = f"{steps:>6} steps  {told}  {time.time() - start:5.0f} s"
         console.print(line, highlight=False)
     lm = DecoderCheckpoint(learner.average.with_param_dtype(config.dtype), processor)
     jaxrm.save(lm, config.out)
@@ -163,13 +184,13 @@ def _optimiser(config: LmConfig) -> optax.GradientTransformation:
 
 def run_steps(
     config: LmConfig, motions: Motions, learner: Learner, said: Corpus, key: Array
-) -> tuple[Learner, Float[Array, "2"]]:
+) -> tuple[Learner, Losses]:
     """`steps_per_call` updates in one program, on trajectories that are made for them; the mean losses."""
     key_pool, key_steps = jax.random.split(key)
     drawn = lm_films.pool(motions, key_pool, config.batch * config.steps_per_call)
     order = jnp.arange(len(drawn.which)).reshape(config.steps_per_call, config.batch)
 
-    def step(learner: Learner, args: tuple[Array, Array]) -> tuple[Learner, Array]:
+    def step(learner: Learner, args: tuple[Array, Array]) -> tuple[Learner, Losses]:
         rows, key = args
         key_film, key_loss = jax.random.split(key)
         film = lm_films.tell(key_film, drawn[rows])
@@ -184,17 +205,16 @@ def run_steps(
         return Learner(model, average, memory, learner.step + 1), losses
 
     learner, losses = jax.lax.scan(step, learner, (order, jax.random.split(key_steps, len(order))))
-    return learner, losses.mean(axis=0)
+    return learner, jax.tree.map(jnp.mean, losses)
 
 
-def _weighted(config: LmConfig, losses: Float[Array, "2"]) -> tuple[Array, Array]:
-    return losses[0] + config.ask_weight * losses[1], losses
+def _weighted(config: LmConfig, losses: Losses) -> tuple[Array, Losses]:
+    return losses.says + config.ask_weight * losses.answers + config.rival_weight * losses.apart, losses
 
 
-def loss(lm: Decoder, config: LmConfig, said: Corpus, film: Film, key: Array) -> Float[Array, "2"]:
-    """Mean -log p of what was done (`NOTHING` behind a film that does nothing), a token, and of the right
-    answers."""
-    keys = jax.random.split(key, 5)
+def loss(lm: Decoder, config: LmConfig, said: Corpus, film: Film, key: Array) -> Losses:
+    """Of one batch of films; pure."""
+    keys = jax.random.split(key, 7)
     b = len(film.mask)
     shown = jnp.arange(b) >= b // BLIND
     known = film.truth & said.known
@@ -202,17 +222,32 @@ def loss(lm: Decoder, config: LmConfig, said: Corpus, film: Film, key: Array) ->
     idle = ~film.truth.any(axis=1, keepdims=True)
     told = jnp.where(idle, said.nothing, told)
     true = jnp.where(idle, shown[:, None], known.any(axis=1, keepdims=True))
-    describes = said.describe[said.rows(keys[1], told)]
+    rows = said.rows(keys[1], told)
     right = jnp.where(known.any(axis=1), told[:, 0], film.which)
     asked, done = questions(keys[2], config.asks, said, film.truth, right)
     asks = said.ask[said.rows(keys[3], asked)].answered(done)
     noise = lm_films.noise(keys[4], (*film.mask.shape, lm.config.blocks.width))
     vectors = lm_films.frame_vectors(lm, said.films, film.weights, noise)
     read = read_frames(lm, said.before, vectors, film.mask & shown[:, None])
-    says, answers = -tail_log_probs(lm, read, describes), -tail_log_probs(lm, read, asks)
-    counts = describes.scored[..., describes.first :] & true[..., None]
-    right = asks.scored[..., asks.first :] & shown[:, None, None]
-    return jnp.stack([_mean(says, counts), _mean(answers, right)])
+    others, wrong = rivals(keys[5], config.rivals, said, film.truth, right)
+    said_rows = jnp.concatenate([rows, said.rows(keys[6], others)], axis=1)
+    both = said.describe[said_rows]
+    found, answers = tail_log_probs(lm, read, both), -tail_log_probs(lm, read, asks)
+    says = -found[:, : config.describes]
+    counts = both.scored[:, : config.describes, both.first :] & true[..., None]
+    answered = asks.scored[..., asks.first :] & shown[:, None, None]
+    done = shown & known.any(axis=1)
+    scores = sum_scored(found, sentences_only(both))
+    scores = jnp.concatenate([scores[:, :1], scores[:, config.describes :]], axis=1)
+    apart = _apart(scores, wrong)
+    return Losses(_mean(says, counts), _mean(answers, answered), _mean(apart, done))
+
+
+def _apart(scores: Float[Array, "b 1+rivals"], wrong: Bool[Array, "b rivals"]) -> Float[Array, "b"]:
+    """-log of the first one's share; what is not wrong is no rival."""
+    logits = scores / TEMPERATURE
+    logits = jnp.concatenate([logits[:, :1], jnp.where(wrong, logits[:, 1:], -jnp.inf)], axis=1)
+    return -jax.nn.log_softmax(logits, axis=1)[:, 0]
 
 
 def _mean(values: Array, counts: Array) -> Array:
@@ -228,12 +263,25 @@ def questions(
     known = truth & said.known
     yes = jax.random.categorical(keys[0], jnp.where(known, 0.0, NEVER), shape=(count // 2, b)).T
     yes = jnp.where(known.any(axis=1, keepdims=True), yes, right[:, None])
-    options = said.changes[right]
-    fits = (options >= 0) & said.known[options]
-    change = jax.random.categorical(keys[1], jnp.where(fits, 0.0, NEVER), axis=1)[:, None]
-    changed = jnp.take_along_axis(options, change, axis=1)
-    changed = jnp.where(fits.any(axis=1, keepdims=True), changed, right[:, None])
+    changed = changes(keys[1], 1, said, right)
     rest = count - count // 2 - 1
     other = jax.random.categorical(keys[2], jnp.where(said.known, 0.0, NEVER), shape=(b, rest))
     asked = jnp.concatenate([yes, changed, other], axis=1)
     return asked, jnp.take_along_axis(truth, asked, axis=1)
+
+
+def changes(key: Array, count: int, said: Corpus, right: Int[Array, "b"]) -> Int[Array, "b count"]:
+    """`right` with something else in it, each kind of change equally often; itself where none is known."""
+    options = said.changes[right]
+    odds = jnp.where((options >= 0) & said.known[options], said.odds[right], NEVER)
+    pick = jax.random.categorical(key, odds, shape=(count, len(right))).T
+    changed = jnp.take_along_axis(options, pick, axis=1)
+    return jnp.where((odds > NEVER).any(axis=1, keepdims=True), changed, right[:, None])
+
+
+def rivals(
+    key: Array, count: int, said: Corpus, truth: Bool[Array, "b instructions"], right: Int[Array, "b"]
+) -> tuple[Int[Array, "b count"], Bool[Array, "b count"]]:
+    """Changed instructions, and which of them are wrong."""
+    others = changes(key, count, said, right)
+    return others, ~jnp.take_along_axis(truth, others, axis=1)

@@ -10,7 +10,7 @@ from jaxrm.rewards.prompts import ASK, DESCRIBE
 from jaxrm.weights import DecoderCheckpoint
 from jaxrm.weights.files import read_json, write_json
 from train.folder import write_text
-from train.lm_films import COMPASS, POSTURES
+from train.lm_films import POSTURES, TURNED
 from train.lm_read import NOTHING
 from train.lm_report import SHUFFLED, WORDINGS, Figures
 from train.origin import origin
@@ -30,10 +30,10 @@ reconstruction) keeps it frozen and trains an interface in front of it: `checkpo
 
 - **Command**: `{command}`
 - **Data**: {films:,} trajectories, each told once, in words: a frame is the sum of the embeddings of the
-  words for what an oracle sees in it ({postures}) and for where
-  the body faces ({compass}), between two postures a little of both, with noise; at half to one
-  and a half times the number of frames; half of them reversed, frozen, shuffled, cut short or hurried, and
-  judged again; behind one that carries out nothing stands "{nothing}". For one film in
+  words for what an oracle sees in it ({postures}) and for how
+  far the body has turned since the film began ({turned}), between two postures a little of both, with noise;
+  at half to one and a half times the number of frames; half of them reversed, frozen, shuffled, cut short or
+  hurried, and judged again; behind one that carries out nothing stands "{nothing}". For one film in
   eight nothing is shown, so that it knows the language by itself. One wording in eight and one pair of
   actions in six were kept from it.
 - **Prompts**, those of the reward, with what was carried out or with the oracle's answer:
@@ -83,7 +83,7 @@ def write(folder: Path, lm: DecoderCheckpoint, figures: Figures) -> str:
         millions=sum(x.size for x in jax.tree.leaves(lm.model)) / 1e6,
         vocabulary=lm.model.config.vocabulary,
         postures=", ".join(POSTURES.values()),
-        compass=f"{COMPASS[0]}, {COMPASS[1]}, ...",
+        turned=", ".join(TURNED),
         describe=DESCRIBE,
         ask=ASK,
         nothing=NOTHING,

@@ -2,17 +2,18 @@
 
 A pretrained decoder has read many stories in order before an interface is plugged into it; one from random
 weights has read nothing, and no interface can steer it. So it is shown trajectories in words: each frame is
-the sum of the words for what the oracle sees in it, of the body's posture and of where it faces. The words
-are tokens of the decoder's own input space, which is where an interface's vectors will stand.
+the sum of the words for what the oracle sees in it, of the body's posture and of how far it has turned. The
+words are tokens of the decoder's own input space, which is where an interface's vectors will stand.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from envs.humanoid.motion_truth import CONDITIONS, Signs, signs, truth
+from envs.humanoid.motion_truth import CONDITIONS, Signs, facing, signs, truth
 from envs.humanoid.motions import Motions
 from jaxrm.metrics.reorder import Order, reorder
 from jaxrm.models.decoder import Decoder
@@ -32,9 +33,11 @@ POSTURES = {  # of each of the oracle's conditions
     "right": "right arm",
     "both": "both arms",
 }
-# where the body faces, every 45 degrees anticlockwise; which way is north differs from film to film
-COMPASS = ("north", "northwest", "west", "southwest", "south", "southeast", "east", "northeast")
-WORDS = (*(POSTURES[name] for name in CONDITIONS), *COMPASS)
+# Since the film began. Where the body faces would be told of single frames, but a small decoder does not
+# learn to take the difference of two directions: left and right stayed at chance.
+TURNED = ("turned left", "turned right")
+FULL_TURN = math.radians(90.0)  # rad, at which they hold wholly
+WORDS = (*(POSTURES[name] for name in CONDITIONS), *TURNED)
 RATES = (0.5, 1.5)  # frames of a film for one of the trajectory's
 NOISE = 0.4  # standard deviation at most, of a number's root mean square
 AS_IT_IS = 0.5  # share of films that are not spoiled
@@ -61,7 +64,7 @@ class Film(NamedTuple):
     """Trajectories in words.
 
     Attributes:
-      weights: how far each of `WORDS` holds, 0 to 1.
+      weights: how far each of `WORDS` holds, 0 to 1; of `TURNED` more than 1 after more than `FULL_TURN`.
       mask: which frames count.
       truth: which instructions each carries out.
       which: the instruction that was carried out before the film was spoiled.
@@ -95,7 +98,7 @@ def tell(key: Array, drawn: Pool, spoil: bool = True) -> Film:
     """
     keys = jax.random.split(key, 4)
     b, t = drawn.mask.shape
-    soft = _soft(keys[0], drawn)
+    soft = _soft(keys[0], drawn.signs.holds.astype(jnp.float32))
     order = Order(jnp.broadcast_to(jnp.arange(t), (b, t)), drawn.mask)
     never = jnp.zeros(b, bool)
     if spoil:
@@ -107,29 +110,24 @@ def tell(key: Array, drawn: Pool, spoil: bool = True) -> Film:
         never = jnp.array([False, *(name in ALWAYS_WRONG for name in orders)])[pick]
     judged = jax.vmap(truth)(jax.tree.map(order.of, drawn.signs), order.mask) & ~never[:, None]
     paced = _pace(keys[3], order)
-    return Film(paced.of(soft), paced.mask, judged, drawn.which)
+    headings = turned(paced.of(drawn.signs.heading), paced.mask)
+    return Film(jnp.concatenate([paced.of(soft), headings], axis=-1), paced.mask, judged, drawn.which)
 
 
-def _soft(key: Array, drawn: Pool) -> Float[Array, "b t words"]:
+def _soft(key: Array, holds: Float[Array, "b t postures"]) -> Float[Array, "b t postures"]:
     """How far each word holds: a frame between two postures is a little of both, as it will be to an eye."""
-    key_soft, key_north = jax.random.split(key)
-    holds = drawn.signs.holds.astype(jnp.float32)
     before, after = (jnp.roll(holds, step, axis=1) for step in (1, -1))
     edge = jnp.arange(holds.shape[1])[:, None]
     before = jnp.where(edge == 0, holds, before)
     after = jnp.where(edge == holds.shape[1] - 1, holds, after)
-    share = jax.random.uniform(key_soft, (len(holds), 1, 1), maxval=1 / 3)
-    holds = (1 - 2 * share) * holds + share * (before + after)
-    north = jax.random.uniform(key_north, (len(holds), 1), maxval=2 * jnp.pi)
-    return jnp.concatenate([holds, compass(drawn.signs.heading + north)], axis=-1)
+    share = jax.random.uniform(key, (len(holds), 1, 1), maxval=1 / 3)
+    return (1 - 2 * share) * holds + share * (before + after)
 
 
-def compass(heading: Float[Array, "*batch"]) -> Float[Array, "*batch directions"]:
-    """How far a heading, in rad, is each of `COMPASS`: the two that it lies between share it."""
-    directions = jnp.arange(len(COMPASS)) * (2 * jnp.pi / len(COMPASS))
-    apart = heading[..., None] - directions
-    apart = jnp.abs((apart + jnp.pi) % (2 * jnp.pi) - jnp.pi)
-    return jnp.maximum(1 - apart * len(COMPASS) / (2 * jnp.pi), 0)
+def turned(heading: Float[Array, "b t"], mask: Bool[Array, "b t"]) -> Float[Array, "b t 2"]:
+    """How far each of `TURNED` holds, of headings in rad."""
+    share = jax.vmap(facing)(heading, mask) / FULL_TURN
+    return jnp.maximum(jnp.stack([share, -share], axis=-1), 0)
 
 
 def _pace(key: Array, order: Order) -> Order:

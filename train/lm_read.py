@@ -1,5 +1,6 @@
 """What the small decoder reads, as tokens, and how it reads it: with slopes that reach its own weights."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ from jaxrm.weights import DecoderProcessor
 from train import lm_films
 from train.trajectories import sentences
 
+NEVER = -1e9  # logit
 NOTHING = "nothing that has a name"  # what is said of a film in which no instruction is carried out
 
 
@@ -29,6 +31,7 @@ class Corpus(NamedTuple):
       films: tokens of the words that stand in the place of frames.
       known: instructions that training may use.
       changes: numbers of changed instructions, [instructions, most], -1 for none.
+      odds: log of how often each of them is to be drawn: every kind of change that there is, equally often.
     """
 
     before: Int[Array, "p"]
@@ -37,6 +40,7 @@ class Corpus(NamedTuple):
     films: tuple[Int[Array, "words k"], Bool[Array, "words k"]]
     known: Bool[Array, "instructions"]
     changes: Int[Array, "instructions most"]
+    odds: Float[Array, "instructions most"]
 
     @property
     def wordings(self) -> int:
@@ -55,14 +59,22 @@ class Corpus(NamedTuple):
 def corpus(processor: DecoderProcessor, wordings: int, held: bool = False) -> Corpus:
     """All sentences in both prompts; with `held` the wordings that training never sees."""
     said = sentences(wordings, held)
+    tables = [change_table(kind) for kind in CHANGES]
+    odds = [_evenly(table >= 0) for table in tables]
     return Corpus(
         jnp.asarray(processor.begin(Prompt.of(DESCRIBE).before), jnp.int32),
         _ended(describe(processor, (*said, *[NOTHING] * wordings)), processor.config.eos_token_ids[0]),
         ask(processor, said),
         lm_films.word_tokens(processor),
         jnp.asarray(~held_out() & feasible()),
-        jnp.concatenate([jnp.asarray(change_table(kind)) for kind in CHANGES], axis=1),
+        jnp.asarray(np.concatenate(tables, axis=1)),
+        jnp.asarray(np.concatenate(odds, axis=1)),
     )
+
+
+def _evenly(there: Bool[np.ndarray, "instructions most"]) -> Float[np.ndarray, "instructions most"]:
+    shares = there / np.maximum(there.sum(axis=1, keepdims=True), 1)
+    return np.where(there, np.log(np.maximum(shares, 1e-9)), NEVER).astype(np.float32)
 
 
 def _ended(tails: Tails, end: int) -> Tails:
@@ -73,6 +85,12 @@ def _ended(tails: Tails, end: int) -> Tails:
     rows, last = np.arange(len(tokens)), mask.sum(axis=1)
     tokens[rows, last], mask[rows, last], scored[rows, last] = end, True, True
     return Tails(jnp.asarray(tokens), jnp.asarray(mask), jnp.asarray(scored), tails.first)
+
+
+def sentences_only(tails: Tails) -> Tails:
+    """Of tails that go on to the end of the text, all but that end: what the reward scores."""
+    behind = jnp.roll(tails.scored, -1, axis=-1).at[..., -1].set(False)
+    return replace(tails, scored=tails.scored & behind)
 
 
 class Read(NamedTuple):

@@ -111,12 +111,17 @@ class _Film(NamedTuple):
     mask: Bool[Array, "t"]
 
 
-def _film(signs: Signs, mask: Bool[Array, "t"]) -> _Film:
+def facing(heading: Float[Array, "t"], mask: Bool[Array, "t"]) -> Float[Array, "t"]:
+    """How far the torso has turned to its left since the first real frame, rad; whole turns count."""
     # a masked frame faces where the last real one did, or the count of turns would follow it
     places = jax.lax.cummax(jnp.where(mask, jnp.arange(len(mask)), jnp.argmax(mask)))
-    yaw = signs.heading[places]
+    yaw = heading[places]
     step = (jnp.diff(yaw, prepend=yaw[:1]) + jnp.pi) % (2 * jnp.pi) - jnp.pi
-    return _Film(signs.holds & mask[:, None], jnp.cumsum(step), mask)
+    return jnp.cumsum(step)
+
+
+def _film(signs: Signs, mask: Bool[Array, "t"]) -> _Film:
+    return _Film(signs.holds & mask[:, None], facing(signs.heading, mask), mask)
 
 
 def truth(signs: Signs, mask: Bool[Array, "t"]) -> Bool[Array, "instructions"]:

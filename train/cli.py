@@ -19,6 +19,7 @@ from train.config import PolicyConfig
 THREADS_PER_DEVICE = 4
 _DEVICES = "xla_force_host_platform_device_count"
 _LOOPS = "xla_cpu_multi_thread_eigen"
+_CHOOSE = ("algo", "reward")
 
 _USAGE = """\
 usage: python -m train PROGRAM ...
@@ -91,23 +92,22 @@ def parse_policy(arguments: list[str]) -> PolicyConfig:
       ValueError: the first argument is no task, whose recipe gives the other defaults, nor --mjcf.
     """
     task = arguments[0] if arguments and not arguments[0].startswith("-") else None
-    algo = _option(arguments, "--algo", "ppo")
-    fields: Any
     mjcf = _option(arguments, "--mjcf", "")
+    # other defaults depend on these
+    chosen: Any = {name: _option(arguments, f"--{name}", getattr(PolicyConfig, name)) for name in _CHOOSE}
+    fields: Any = PolicyConfig
     if task is None and mjcf:
-        default, fields = PolicyConfig(mjcf=Path(mjcf), algo=algo), PolicyConfig
+        chosen["mjcf"] = Path(mjcf)
     elif task is None:
         if not {"-h", "--help"} & set(arguments):
             raise ValueError("name the task first: python -m train policy humanoid/kneeling --seed 1")
-        default = PolicyConfig(task="humanoid/kneeling", algo=algo)
-        fields = Annotated[PolicyConfig, tyro.conf.arg(name="")]
-    else:
-        default, fields = PolicyConfig(task=task, algo=algo), PolicyConfig
+        task, fields = "humanoid/kneeling", Annotated[PolicyConfig, tyro.conf.arg(name="")]
+    default = PolicyConfig(task=task or "", **chosen)
     return _parse(fields, "policy", arguments, default)
 
 
 def _option(arguments: list[str], name: str, default: str) -> str:
-    """The value of an option before anything is parsed: other defaults depend on it."""
+    """The value of an option before anything is parsed."""
     for here, following in zip(arguments, [*arguments[1:], default], strict=True):
         if here == name:
             return following

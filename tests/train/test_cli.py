@@ -2,6 +2,7 @@
 
 import pytest
 
+import jaxrm
 from train import cli, recipes
 from train.config import PolicyConfig
 from train.parts import make_env
@@ -56,6 +57,18 @@ def test_the_learner_has_recipes_of_its_own():
         config = cli.parse_policy(["humanoid/kneeling", *given])
         assert config.algo == "sac" and config.num_envs == 64
     config.validate()
+
+
+def test_each_reward_has_eyes_of_its_own():
+    """The interface that comes with us fits one of our towers only."""
+    task = "humanoid/raise-and-lower-left-arm"
+    for given in ([], ["--reward", "truth"]):
+        assert cli.parse_policy([task, *given]).model == "scene-clip"
+    for given in (["--reward", "likelihood"], ["--algo", "sac", "--reward=likelihood"]):
+        config = cli.parse_policy([task, *given])
+        tower, _, _ = jaxrm.load_interface(config.interface).config.tower.partition(":")
+        assert config.model == tower == "scene-clip-fine"
+    assert cli.parse_policy([task, "--reward", "likelihood", "--model", "scene-clip"]).model == "scene-clip"
 
 
 def test_several_goals_and_negatives():

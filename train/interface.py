@@ -33,7 +33,8 @@ from train.interface_data import Datasets, Source, make_or_load
 from train.interface_losses import PROTOCOLS, Negatives, Protocol, Words, draw_pairs, value_and_slope
 from train.mesh import spread_rows
 from train.origin import check_free
-from train.trajectories import Dataset
+from train.trajectories import FAILING, Dataset
+from train.whiten import whiten
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class TrainingConfig:
     """Kinds of spoiled trajectories a step as negatives, of 6."""
     changed: int = 5
     """Kinds of changed instructions a step as negatives, of 5."""
+    failing: int = 2
+    """Films of bodies that fail, a step, as negatives."""
     temperature: float = 0.1
     """Of the contrastive loss."""
     learning_rate: float = 1e-3
@@ -98,7 +101,8 @@ class TrainingConfig:
     @property
     def negatives(self) -> Negatives:
         """Of the protocol: maximum likelihood has none."""
-        return Negatives(*([0] * 3 if self.protocol == "ml" else [self.others, self.spoiled, self.changed]))
+        wanted = [self.others, self.spoiled, self.changed, self.failing]
+        return Negatives(*([0] * 4 if self.protocol == "ml" else wanted))
 
     @property
     def folder(self) -> Path:
@@ -153,7 +157,8 @@ def main(config: TrainingConfig) -> None:
         f"{time.time() - begun:.0f} s"
     )
     config.folder.mkdir(parents=True, exist_ok=True)
-    for state, losses in epochs(config, begin, said, kept, key_train):
+    failing = Failing.of(data)
+    for state, losses in epochs(config, begin, said, kept, failing.train, key_train):
         interface = state.interface
         jaxrm.save_interface(interface, config.folder)
         interface_report.write_training(config, losses, time.time() - begun)
@@ -171,8 +176,9 @@ def report(
     console: Console,
 ) -> None:
     """Judges on what was held out; prints and writes the suite."""
-    held = {name: done_only(part) for name, part in data.items() if name != "train"}
-    interface_report.write(config.folder, config.protocol, lm, interface, held, key)
+    held = {name: done_only(part) for name, part in data.items() if name not in ("train", FAILING)}
+    failing = Failing.of(data).held
+    interface_report.write(config.folder, config.protocol, lm, interface, held, failing, key)
     console.print(interface_report.shown(config.folder), highlight=False, soft_wrap=True)
 
 
@@ -182,7 +188,8 @@ def suite(config: SuiteConfig) -> None:
 
 
 def new_interface(config: TrainingConfig, lm: DecoderCheckpoint, data: Dataset, key: Array) -> Interface:
-    """One with random weights, whose vectors have the size of the decoder's words."""
+    """One with random weights that takes all directions of `data` alike; its vectors have the size of the
+    decoder's words."""
     inputs, outputs = data.embeddings.shape[-1], lm.model.config.blocks.width
     size = float(jnp.std(lm.model.embedding[...].astype(jnp.float32)))
     shape = InterfaceConfig(
@@ -195,7 +202,7 @@ def new_interface(config: TrainingConfig, lm: DecoderCheckpoint, data: Dataset, 
         tower=label(config.model, jaxrm.load_clip(config.model).model),
         decoder=label(config.lm, lm.model),
     )
-    return Interface.create(shape, key)
+    return whiten(Interface.create(shape, key), np.asarray(data.embeddings), np.asarray(data.batch.mask))
 
 
 def _longest(said: Words) -> int:
@@ -228,24 +235,25 @@ def start(config: TrainingConfig, interface: Interface, count: int) -> TrainingS
 
 
 def epochs(
-    config: TrainingConfig, state: TrainingState, said: Words, data: Dataset, key: Array
+    config: TrainingConfig, state: TrainingState, said: Words, data: Dataset, failing: Dataset, key: Array
 ) -> Iterator[tuple[TrainingState, list[float]]]:
     """After each epoch the state, and the mean losses of all epochs until then."""
     compiled, losses = jax.jit(partial(epoch, config)), []
     for number in range(config.epochs):
-        state, found = compiled(state, said, data, jax.random.fold_in(key, number))
+        state, found = compiled(state, said, data, failing, jax.random.fold_in(key, number))
         losses.append(float(found.mean()))
         yield state, losses
 
 
 def epoch(
-    config: TrainingConfig, state: TrainingState, said: Words, data: Dataset, key: Array
+    config: TrainingConfig, state: TrainingState, said: Words, data: Dataset, failing: Dataset, key: Array
 ) -> tuple[TrainingState, Float[Array, "steps"]]:
     """Every trajectory once, in a random order; what is left of the last batch waits for another epoch. Pure;
     compile it with `config` static.
 
     Args:
       data: trajectories that did what they were to do, see `done_only`.
+      failing: films of bodies that fail.
 
     Returns:
       The state, and the loss of each step.
@@ -257,7 +265,7 @@ def epoch(
 
     def step(state: TrainingState, args: tuple[Array, Array]) -> tuple[TrainingState, Array]:
         rows, key = args
-        pairs = spread_rows(draw_pairs(key, data[rows], said, config.negatives))
+        pairs = spread_rows(draw_pairs(key, data[rows], said, config.negatives, failing))
         value, slope = value_and_slope(
             state.interface, said, pairs, config.protocol, config.temperature, config.chunk
         )
@@ -267,6 +275,19 @@ def epoch(
         return TrainingState(after, memory), value
 
     return jax.lax.scan(step, state, (order, jax.random.split(key_steps, steps)))
+
+
+class Failing(NamedTuple):
+    """Films of bodies that fail: to train on, and a quarter to judge by."""
+
+    train: Dataset
+    held: Dataset
+
+    @classmethod
+    def of(cls, data: Datasets) -> "Failing":
+        films = data[FAILING]
+        count = len(films.embeddings) * 3 // 4
+        return cls(films[slice(count)], films[slice(count, None)])
 
 
 def done_only(data: Dataset) -> Dataset:

@@ -23,7 +23,6 @@ from train.trajectories import Dataset
 LEARNING_RATE = 3e-3
 
 
-@jax.jit
 def targets(
     lm: Decoder,
     words: tuple[Int[Array, "words k"], Bool[Array, "words k"]],
@@ -33,6 +32,26 @@ def targets(
     """For each frame the sum of the decoder's embeddings of its words, as `train lm` tells films."""
     weights = jnp.concatenate([signs.holds, lm_films.turned(signs.heading, mask)], axis=-1)
     return lm_films.frame_vectors(lm, words, weights)
+
+
+def spliced(key: Array, data: Dataset) -> Dataset:
+    """Half of the films go on with the frames of the next one, from any place on. Pure.
+
+    A film that turns shows one turn, too few to learn turning from; any two films that face different ways
+    are a turn too. What they were to carry out does not hold for them any more.
+    """
+    key_half, key_cut = jax.random.split(key)
+    n, t = data.batch.mask.shape
+    cut = jax.random.randint(key_cut, (n,), 0, t)
+    cut = jnp.where(jax.random.bernoulli(key_half, shape=(n,)), cut, t)
+    own = jnp.arange(t) < cut[:, None]
+
+    def splice(x: Array) -> Array:
+        return jnp.where(own.reshape(n, t, *[1] * (x.ndim - 2)), x, jnp.roll(x, 1, axis=0))
+
+    batch = data.batch
+    signs, mask = jax.tree.map(splice, (batch.signs, batch.mask))
+    return Dataset(batch._replace(signs=signs, mask=mask), splice(data.embeddings))
 
 
 def misfit(interface: Interface, data: Dataset, wanted: Float[Array, "n t width"]) -> Float[Array, ""]:
@@ -50,20 +69,23 @@ def align(
 ) -> tuple[Interface, Float[Array, "steps"]]:
     """`steps` steps of Adam on `misfit`, in one compiled program; the interface, and the misfit of each."""
     weights: Any = interface
+    words = lm_films.word_tokens(lm.processor)
     schedule = optax.cosine_decay_schedule(LEARNING_RATE, max(steps, 1))
     optimiser = optax.adam(schedule)
 
-    def step(data: Dataset, wanted: Array, state: tuple, key: Array) -> tuple[tuple, Array]:
+    def step(lm: Decoder, data: Dataset, state: tuple, key: Array) -> tuple[tuple, Array]:
         weights, memory = state
-        rows = jax.random.randint(key, (batch,), 0, len(wanted))
-        value, slope = jax.value_and_grad(misfit)(weights, *spread_rows((data[rows], wanted[rows])))
+        key_rows, key_splice = jax.random.split(key)
+        rows = jax.random.randint(key_rows, (batch,), 0, len(data.embeddings))
+        films = spliced(key_splice, data[rows])
+        wanted = targets(lm, words, films.batch.signs, films.batch.mask)
+        value, slope = jax.value_and_grad(misfit)(weights, *spread_rows((films, wanted)))
         change, memory = optimiser.update(slope, memory, weights)
         return (optax.apply_updates(weights, change), memory), value
 
     @jax.jit
-    def run(weights, data, wanted, keys):
-        return jax.lax.scan(partial(step, data, wanted), (weights, optimiser.init(weights)), keys)
+    def run(lm, weights, data, keys):
+        return jax.lax.scan(partial(step, lm, data), (weights, optimiser.init(weights)), keys)
 
-    wanted = targets(lm.model, lm_films.word_tokens(lm.processor), data.batch.signs, data.batch.mask)
-    (after, _), curve = run(weights, data, wanted, jax.random.split(key, steps))
+    (after, _), curve = run(lm.model, weights, data, jax.random.split(key, steps))
     return after, curve

@@ -14,7 +14,7 @@ from envs.humanoid import concepts, contact, instructions, measure, motion_truth
 from envs.humanoid.motion_truth import Signs
 from envs.humanoid.motions import Motions
 from train.session import tree_digest
-from train.trajectories import SPLITS, Batch, Dataset, maker
+from train.trajectories import FAILING, SPLITS, Batch, Dataset, maker
 
 TASK = "standing"  # whose body and scene the trajectories are of
 BLOCK = 256  # trajectories a call of the compiled program
@@ -50,19 +50,20 @@ Datasets = dict[str, Dataset]
 
 
 def names() -> tuple[str, ...]:
-    """Of the datasets: that of training, and those held out."""
-    return (_TRAIN, *(_UNSEEN if split == _TRAIN else split for split in SPLITS))
+    """Of the datasets: that of training, those held out, and films of bodies that fail."""
+    return (_TRAIN, *(_UNSEEN if split == _TRAIN else split for split in SPLITS), FAILING)
 
 
 def make(source: Source) -> Datasets:
-    """Makes, films and embeds trajectories: of training, and of each kind that is held out."""
+    """Makes, films and embeds trajectories: of training, of each kind that is held out, and half as many of
+    bodies that fail."""
     clip = jaxrm.load_clip(source.model)
     build = maker(Motions(tasks.factory(TASK)()), clip.model, clip.processor.images, block=BLOCK)
     keys = jax.random.split(jax.random.key(source.seed), len(names()))
     made = {}
     for name, key in zip(names(), keys, strict=True):
-        count = source.trajectories if name == _TRAIN else source.judged
-        made[name] = build(key, count, name if name in SPLITS else _TRAIN)
+        count = {_TRAIN: source.trajectories, FAILING: source.trajectories // 2}.get(name, source.judged)
+        made[name] = build(key, count, _TRAIN if name == _UNSEEN else name)
     return made
 
 

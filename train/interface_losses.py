@@ -19,10 +19,14 @@ from jaxrm.rewards.likelihood import Trajectories, tail_scores
 from jaxrm.rewards.prompts import ASK, DESCRIBE, Prompt, Tails, ask, describe
 from jaxrm.rewards.protocols import Reading
 from jaxrm.weights import DecoderCheckpoint
-from train.trajectories import SPOILED, Dataset, change_instructions, sentences, spoil
+from train.trajectories import SPOILED, Batch, Dataset, change_instructions, sentences, spoil
 
 Protocol = Literal["ml", "contrastive", "success"]
 PROTOCOLS = ("ml", "contrastive", "success")
+NEVER = -1e9  # logit
+
+
+_MOST = {"others": None, "spoiled": len(SPOILED), "changed": len(CHANGES), "failing": None}
 
 
 @dataclass(frozen=True)
@@ -33,17 +37,19 @@ class Negatives:
       others: instructions of others in the batch, and as many of the others' trajectories.
       spoiled: kinds of `SPOILED`, drawn anew for each batch.
       changed: kinds of `CHANGES`, likewise.
+      failing: films of bodies that fail, half of them at this very instruction where there are such.
     """
 
     others: int = 2
     spoiled: int = 3
     changed: int = 5
+    failing: int = 0
 
     def __post_init__(self) -> None:
-        for name, most in (("others", None), ("spoiled", len(SPOILED)), ("changed", len(CHANGES))):
+        for name, most in _MOST.items():
             value = getattr(self, name)
             if value < 0 or (most is not None and value > most):
-                raise ValueError(f"{name} is {value}, wanted 0 to {most if most else 'the batch'}")
+                raise ValueError(f"{name} is {value}, wanted 0 {'or more' if most is None else f'to {most}'}")
 
 
 class Words(NamedTuple):
@@ -80,7 +86,7 @@ class Pairs(NamedTuple):
       trajectories: embeddings [b, 1 + q, t, d] and mask [b, 1 + q, t]: each as it is, and spoiled.
       own: rows of `Words.tails`: the instruction of each, said to all of its trajectories.
       other: rows of further instructions, said to the first alone: those of others, then changed ones.
-      spoiled, changed: which are truly wrong.
+      spoiled, changed: which are truly wrong; behind the spoiled ones those that fail.
       same: of others: [i, k] whether trajectory i does what number i + k + 1 of the batch is told, and
         [i, k] whether trajectory i - k - 1 does what number i is told.
     """
@@ -105,27 +111,51 @@ class PairScores(NamedTuple):
     other: Float[Array, "b r"]
 
 
-def draw_pairs(key: Array, data: Dataset, said: Words, negatives: Negatives) -> Pairs:
-    """Pairs of a batch whose trajectories did what they were to do."""
-    keys = jax.random.split(key, 6)
+def draw_pairs(
+    key: Array, data: Dataset, said: Words, negatives: Negatives, failing: Dataset | None = None
+) -> Pairs:
+    """Pairs of a batch whose trajectories did what they were to do.
+
+    Args:
+      failing: films of as many frames to draw from; None only where `negatives` wants none.
+    """
+    keys = jax.random.split(key, 7)
     batch, others = data.batch, negatives.others
     worse = spoil(keys[0], data)
     kinds = _some(keys[1], len(SPOILED), negatives.spoiled)
     numbers, wrong = change_instructions(keys[2], batch)
+    bad = [(jax.tree.map(lambda x: x[:, kinds], worse.trajectories), worse.wrong[:, kinds])]
+    if negatives.failing:
+        assert failing is not None
+        bad.append(_failing(keys[6], batch, failing, negatives.failing))
+    spoiled, wrongly = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *bad)
     chosen = _some(keys[3], len(CHANGES), negatives.changed)
     own = said.rows(keys[4], batch.which)
     following = [jnp.roll(own, -k - 1) for k in range(others)]
     changed = said.rows(keys[5], numbers[:, chosen])
     trajectories = jax.tree.map(
-        lambda right, spoiled: jnp.concatenate([right[:, None], spoiled[:, kinds]], axis=1),
-        data.trajectories,
-        worse.trajectories,
+        lambda right, wrong: jnp.concatenate([right[:, None], wrong], axis=1), data.trajectories, spoiled
     )
     here = jnp.arange(len(own))[:, None]
     step = jnp.arange(others) + 1
     same = batch.same[here, (here + step) % len(own)], batch.same[(here - step) % len(own), here]
     other = jnp.concatenate([jnp.stack(following, axis=1), changed], axis=1) if others else changed
-    return Pairs(trajectories, own, other, worse.wrong[:, kinds], wrong[:, chosen], same)
+    return Pairs(trajectories, own, other, wrongly, wrong[:, chosen], same)
+
+
+def _failing(
+    key: Array, batch: Batch, failing: Dataset, count: int
+) -> tuple[Trajectories, Bool[Array, "b count"]]:
+    """Films of bodies that fail, and whether they truly do not carry out the instruction of each row."""
+    keys, b, n = jax.random.split(key, 3), len(batch.which), len(failing.embeddings)
+    alike = failing.batch.which == batch.which[:, None]
+    near = jax.random.categorical(keys[0], jnp.where(alike, 0.0, NEVER), shape=(count, b)).T
+    far = jax.random.randint(keys[1], (b, count), 0, n)
+    close = jax.random.bernoulli(keys[2], shape=(b, count)) & alike.any(axis=1, keepdims=True)
+    rows = jnp.where(close, near, far)
+    return jax.tree.map(lambda x: x[rows], failing.trajectories), ~failing.batch.truth[
+        rows, batch.which[:, None]
+    ]
 
 
 def _some(key: Array, total: int, count: int) -> Int[Array, "count"]:

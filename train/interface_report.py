@@ -55,14 +55,16 @@ def write(
     lm: DecoderCheckpoint,
     interface: Interface,
     held: dict[str, Dataset],
+    failing: Dataset,
     key: Array,
 ) -> None:
     """Judges an interface and writes its suite, likelihoods over time, and card.
 
     Args:
       held: trajectories that did what they were to do, of each kind that is held out.
+      failing: others, of bodies that fail.
     """
-    found = judge(protocol, lm, interface, held, key)
+    found = judge(protocol, lm, interface, held, failing, key)
     together = rows([found[name] for name in held])
     sets = {
         _HEADINGS.get(name, name): {

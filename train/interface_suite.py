@@ -15,10 +15,10 @@ from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.weights import DecoderCheckpoint
 from train.interface_losses import Negatives, PairScores, Protocol, Words, draw_pairs, score_pairs
 from train.mesh import spread_rows
-from train.trajectories import SPOILED, Dataset
+from train.trajectories import FAILING, SPOILED, Dataset
 
-KINDS = (*SPOILED, *CHANGES)
-ALL = Negatives(0, len(SPOILED), len(CHANGES))
+KINDS = (*SPOILED, FAILING, *CHANGES)
+ALL = Negatives(0, len(SPOILED), len(CHANGES), failing=1)
 BLOCK = 32  # trajectories that are scored at once
 WORDINGS = 8  # of each instruction
 UNSEEN = "unseen"  # other starts of the training split: judged in wordings that training never saw
@@ -43,21 +43,28 @@ class Found(NamedTuple):
 
 
 def judge(
-    protocol: Protocol, lm: DecoderCheckpoint, interface: Interface, held: dict[str, Dataset], key: Array
+    protocol: Protocol,
+    lm: DecoderCheckpoint,
+    interface: Interface,
+    held: dict[str, Dataset],
+    failing: Dataset,
+    key: Array,
 ) -> dict[str, Found]:
     """Scores of all sets, and of the unseen ones at lengths that training never saw.
 
     Args:
       held: trajectories that did what they were to do, by name.
+      failing: of bodies that fail.
     """
     known, unknown = (Words.of(lm, protocol, WORDINGS, held) for held in (False, True))
-    sets = {name: (data, unknown if name == UNSEEN else known) for name, data in held.items()}
+    sets = {name: (data, failing, unknown if name == UNSEEN else known) for name, data in held.items()}
     some = held[UNSEEN][slice(LENGTH_COUNT)]
-    sets |= {name: (resampled(some, rate), unknown) for name, rate in LENGTHS.items()}
+    for name, rate in LENGTHS.items():
+        sets[name] = resampled(some, rate), resampled(failing, rate), unknown
     keys = jax.random.split(key, len(sets))
     return {
-        name: _judge_set(interface, said, data, key)
-        for (name, (data, said)), key in zip(sets.items(), keys, strict=True)
+        name: _judge_set(interface, said, data, bad, key)
+        for (name, (data, bad, said)), key in zip(sets.items(), keys, strict=True)
     }
 
 
@@ -73,13 +80,13 @@ def resampled(data: Dataset, rate: float) -> Dataset:
     return Dataset(batch, order.of(data.embeddings))
 
 
-def _judge_set(interface: Interface, said: Words, data: Dataset, key: Array) -> Found:
+def _judge_set(interface: Interface, said: Words, data: Dataset, failing: Dataset, key: Array) -> Found:
     """In blocks of one shape: the last one is filled up with trajectories from the beginning."""
     n = len(data.embeddings)
     places = np.arange(-(-n // BLOCK) * BLOCK) % n
     keys = jax.random.split(key, len(places) // BLOCK)
     parts = [
-        _judge_block(interface, said, data[rows], key)
+        _judge_block(interface, said, data[rows], failing, key)
         for rows, key in zip(places.reshape(-1, BLOCK), keys, strict=True)
     ]
     return Found(
@@ -88,8 +95,8 @@ def _judge_set(interface: Interface, said: Words, data: Dataset, key: Array) -> 
 
 
 @jax.jit
-def _judge_block(interface: Interface, said: Words, data: Dataset, key: Array) -> Found:
-    pairs = spread_rows(draw_pairs(key, data, said, ALL))
+def _judge_block(interface: Interface, said: Words, data: Dataset, failing: Dataset, key: Array) -> Found:
+    pairs = spread_rows(draw_pairs(key, data, said, ALL, failing))
     moving = score_pairs(interface, said, pairs, asked=True)
     still = pairs._replace(trajectories=_one_frame(pairs.trajectories))
     static = score_pairs(interface, said, still, asked=True)

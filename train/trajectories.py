@@ -18,7 +18,7 @@ from envs.humanoid import motion_captions
 from envs.humanoid.env import Humanoid
 from envs.humanoid.instructions import CHANGES, INSTRUCTIONS, change_table, feasible, held_out
 from envs.humanoid.motion_truth import Signs, carried_out, signs, truth
-from envs.humanoid.motions import HARNESS, Motions
+from envs.humanoid.motions import HARNESS, Motions, half_hearted
 from jaxrm.metrics.reorder import Order, another, reorder
 from jaxrm.models import Network
 from jaxrm.render import render
@@ -36,6 +36,9 @@ SPLITS = ("train", "speeds", "views", "combinations")  # what is held out, one a
 # What spoils a trajectory whatever it shows; of the others the oracle says whether they do.
 ALWAYS_WRONG = ("frozen", "shuffled", "too fast")
 ANOTHER = "another motion's"
+FAILING = "failing"  # films of bodies that do not do what they are told; a split of its own
+HALF_HEARTED = (0.25, 0.8)  # share of its way that half of them go
+CLUMSY = (0.2, 1.2)  # rad: by how much the joints of the others miss, frame by frame, till they fall
 SPOILED = ("reversed", "frozen", "shuffled", "truncated", "too fast", ANOTHER)
 
 
@@ -86,6 +89,9 @@ def draw_instructions(key: Array, count: int, split: str = "train") -> Int[Array
 def make(motions: Motions, key: Array, count: int, split: str = "train") -> Batch:
     """`count` trajectories, the second half of them under physics. Pure; compile it.
 
+    Args:
+      split: one of `SPLITS`, or `FAILING`.
+
     Raises:
       ValueError: another split, or a count below 2.
     """
@@ -94,11 +100,19 @@ def make(motions: Motions, key: Array, count: int, split: str = "train") -> Batc
 
 
 class Planned(NamedTuple):
-    """Kinematic trajectories: states, which frames count, and the number of what each is to carry out."""
+    """Kinematic trajectories.
+
+    Attributes:
+      qpos: states.
+      mask: which frames count.
+      which: number of what each is to carry out.
+      free: under physics nothing holds it upright.
+    """
 
     qpos: Float[Array, "b t nq"]
     mask: Bool[Array, "b t"]
     which: Int[Array, "b"]
+    free: Bool[Array, "b"]
 
 
 def plan(motions: Motions, key: Array, count: int, split: str = "train") -> Planned:
@@ -110,6 +124,8 @@ def plan(motions: Motions, key: Array, count: int, split: str = "train") -> Plan
     _check_split(split)
     if count < 2:
         raise ValueError(f"count is {count}, wanted 2 at least: half are kinematic, half under physics")
+    if split == FAILING:
+        return _plan_failing(motions, key, count)
     key_which, key_plan = jax.random.split(key)
     which = draw_instructions(key_which, count, split)
     speeds, views = ("held out" if split == kind else "train" for kind in ("speeds", "views"))
@@ -118,15 +134,36 @@ def plan(motions: Motions, key: Array, count: int, split: str = "train") -> Plan
         planned = motions.plan(key, which, speeds=speeds, views=views)
         return motions.path(planned), motions.mask(planned)
 
-    return Planned(*jax.vmap(follow)(jax.random.split(key_plan, count), which), which)
+    paths = jax.vmap(follow)(jax.random.split(key_plan, count), which)
+    return Planned(*paths, which, jnp.zeros(count, bool))
+
+
+def _plan_failing(motions: Motions, key: Array, count: int) -> Planned:
+    """The first half half-hearted; the second, which goes under physics, clumsy."""
+    keys = jax.random.split(key, 4)
+    which, lame = draw_instructions(keys[0], count), jnp.arange(count) < count // 2
+    (least, most), (low, high) = HALF_HEARTED, CLUMSY
+    shares = jnp.where(lame, jax.random.uniform(keys[1], (count,), minval=least, maxval=most), 1.0)
+    sizes = jnp.where(lame, 0.0, jax.random.uniform(keys[2], (count,), minval=low, maxval=high))
+
+    def follow(key: Array, which: Array, share: Array, size: Array) -> tuple[Array, Array]:
+        key_plan, key_noise = jax.random.split(key)
+        planned = half_hearted(motions.plan(key_plan, which), share)
+        path = motions.path(planned)
+        noise = size * jax.random.normal(key_noise, path[1:, 7:].shape)
+        return path.at[1:, 7:].add(noise), motions.mask(planned)
+
+    paths = jax.vmap(follow)(jax.random.split(keys[3], count), which, shares, sizes)
+    return Planned(*paths, which, jnp.ones(count, bool))
 
 
 def carry_out(motions: Motions, key: Array, planned: Planned) -> Batch:
     """The second half under physics; what the oracle says of each. Pure, and the same for every split."""
     key_roll, key_harness = jax.random.split(key)
-    qpos, mask, which = planned
+    qpos, mask, which, free = planned
     count, half = len(which), len(which) // 2
     harness = jax.random.choice(key_harness, jnp.array(HARNESS), (count - half,))
+    harness = jnp.where(free[half:], 0.0, harness)
     keys = jax.random.split(key_roll, count - half)
     qpos = jnp.concatenate([qpos[:half], jax.vmap(motions.roll)(keys, qpos[half:], harness)])
     seen = jax.vmap(lambda qpos: signs(motions.env, qpos))(qpos)
@@ -311,5 +348,5 @@ def sentences(count: int, held_out: bool = False) -> tuple[str, ...]:
 
 
 def _check_split(split: str) -> None:
-    if split not in SPLITS:
-        raise ValueError(f"split is {split!r}, wanted one of {', '.join(SPLITS)}")
+    if split not in (*SPLITS, FAILING):
+        raise ValueError(f"split is {split!r}, wanted one of {', '.join((*SPLITS, FAILING))}")

@@ -210,6 +210,17 @@ class Motions:
         return jnp.concatenate([path[:1], qpos])
 
 
+def half_hearted(plan: Plan, share: Float[Array, ""]) -> Plan:
+    """The same, but nothing goes further from where it began than `share` of its way."""
+
+    def less(value: Array, start: Array) -> Array:
+        return start + share * (value - start)
+
+    joints, lean, yaw = (less(x, x[0]) for x in (plan.joints, plan.lean, plan.yaw))
+    via, via_lean = less(plan.via, plan.joints[0]), less(plan.via_lean, plan.lean[0])
+    return plan._replace(joints=joints, lean=lean, yaw=yaw, via=via, via_lean=via_lean)
+
+
 HARNESS = (0.0, 0.02, 0.05, 0.15)  # one of them, as `roll` takes it
 PULL = 6.0  # 1/s, how fast a full harness would close a gap
 

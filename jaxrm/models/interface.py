@@ -93,6 +93,8 @@ class Interface(Reader):
         inputs, width, dtype = config.inputs, config.width, config.dtype
         deep = config.layers > 0
         self.enter = linear(inputs, width, inputs**-0.5, dtype, rngs) if deep else None
+        # blocks with linear biases see how far back a frame lies, not which one began
+        self.first = nnx.Param(jax.random.normal(rngs.params(), (width,))) if deep else None
         self.stack = CausalBlocks(config.blocks, rngs=rngs) if deep else None
         self.final_norm = config.blocks.norm_of(width) if deep else None
         last = width if deep else inputs
@@ -109,16 +111,18 @@ class Interface(Reader):
                 f"frame embeddings have {x.shape[-1]} numbers, but the interface takes {self.config.inputs}: "
                 "it was made for another vision tower"
             )
-        x = _unit_size(x).astype(self.config.dtype)
-        if self.enter is None or self.stack is None or self.final_norm is None:
+        x = unit_size(x).astype(self.config.dtype)
+        if self.enter is None or self.first is None or self.stack is None or self.final_norm is None:
             blocks = self.config.blocks
             none = jnp.zeros((0, *x.shape[:2], blocks.kv_heads, blocks.head_width), x.dtype)
             return self.leave(x), KeyValue(none, none)
-        x, new = self.stack(self.enter(x), sight, past, keep=keep)
+        began = (sight.positions == 0)[..., None]
+        x = self.enter(x) + jnp.where(began, self.first[...].astype(x.dtype), 0)
+        x, new = self.stack(x, sight, past, keep=keep)
         return self.leave(self.final_norm(x).astype(x.dtype)), new
 
 
-def _unit_size(x: jax.Array) -> jax.Array:
+def unit_size(x: jax.Array) -> jax.Array:
     """Towers differ in the length of their vectors by orders of magnitude: here a number's mean square is
     1.
     """

@@ -78,6 +78,19 @@ def test_order_counts_with_layers_and_not_without():
         assert np.allclose(there, back, atol=1e-12) == blind
 
 
+def test_the_first_real_frame_is_known():
+    """Of a film that stands still it alone is another: what came since can be told from it."""
+    x = np.broadcast_to(frames(5), (1, 5, 5))
+    mask = np.array([[False, True, True, True, True]])
+    y = np.asarray(read(make(), x, mask))[0]
+    still = make()
+    assert still.first is not None
+    still.first[...] = jnp.zeros(8)
+    blind = np.asarray(read(still, x, mask))[0]
+    assert np.abs(y[1] - y[2]).max() > 1e-2
+    np.testing.assert_allclose(blind[2:], np.broadcast_to(blind[1], (3, 7)), atol=1e-12)
+
+
 def test_the_length_of_embeddings_does_not_count():
     interface, x, mask = make(), frames(1, 3, 5), np.ones((1, 3), bool)
     np.testing.assert_allclose(read(interface, 1e3 * x, mask), read(interface, x, mask), atol=1e-5)

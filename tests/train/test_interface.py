@@ -19,7 +19,7 @@ from jaxrm.rewards import protocols
 from jaxrm.weights.table import leaves_by_path
 from train import interface as program
 from train import interface_data, interface_report, interface_suite
-from train.interface_align import align
+from train.interface_align import align, spliced
 from train.interface_losses import Negatives, Words, draw_pairs, loss_of_scores, score_pairs, value_and_slope
 from train.trajectories import SPOILED, Batch, Dataset
 
@@ -91,12 +91,29 @@ def test_frames_come_to_stand_for_words(lm, data):
     """A linear interface can turn these looks into words exactly; then the decoder reads what was done."""
     interface, curve = align(new(lm, layers=0), lm, data, jax.random.key(0), 300, batch=12)
     assert curve[0] > 0.5 and curve[-1] < 0.05
-    kneeling, words = 0, ("standing", "down", "north")
+    kneeling, words = 0, ("standing", "down")
     table = np.asarray(lm.model.embedding[...].astype(jnp.float32))
     want = sum(table[lm.processor.encode(f" {word}")].sum(0) for word in words)
     found = interface.read(data.embeddings, data.batch.mask)[kneeling, 0]
     assert np.corrcoef(found, want)[0, 1] > 0.95
     assert (found - want).std() < 0.35 * want.std()
+
+
+def test_films_that_go_on_as_another(data):
+    many = data[jnp.tile(jnp.arange(len(data.embeddings)), 40)]
+    many = many._replace(
+        embeddings=jnp.arange(many.embeddings[..., 0].size).reshape(*many.batch.mask.shape, 1)
+    )
+    made = spliced(jax.random.key(0), many)
+    own, following = (np.asarray(x)[..., 0] for x in (many.embeddings, jnp.roll(many.embeddings, 1, axis=0)))
+    found = np.asarray(made.embeddings)[..., 0]
+    kept = (found == own).sum(axis=1)
+    np.testing.assert_array_equal(found, np.where(np.arange(FRAMES) < kept[:, None], own, following))
+    assert 0.4 < (kept == FRAMES).mean() < 0.6 and set(kept) == set(range(FRAMES + 1))
+    frames = np.stack([own, following])[(found != own).astype(int), *np.indices(found.shape)]
+    for whole, part in ((many.batch.mask, made.batch.mask), (many.batch.signs.holds, made.batch.signs.holds)):
+        flat = np.asarray(whole).reshape(frames.size, -1)
+        np.testing.assert_array_equal(np.asarray(part).reshape(frames.size, -1), flat[frames.ravel()])
 
 
 def test_large_batches_in_chunks_have_the_same_slope(lm, data):

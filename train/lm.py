@@ -271,7 +271,7 @@ def questions(
 
 
 def changes(key: Array, count: int, said: Corpus, right: Int[Array, "b"]) -> Int[Array, "b count"]:
-    """`right` with something else in it, each kind of change equally often; itself where none is known."""
+    """`right` with something else in it, as often as `Corpus.odds` says; itself where none is known."""
     options = said.changes[right]
     odds = jnp.where((options >= 0) & said.known[options], said.odds[right], NEVER)
     pick = jax.random.categorical(key, odds, shape=(count, len(right))).T

@@ -31,7 +31,8 @@ class Corpus(NamedTuple):
       films: tokens of the words that stand in the place of frames.
       known: instructions that training may use.
       changes: numbers of changed instructions, [instructions, most], -1 for none.
-      odds: log of how often each of them is to be drawn: every kind of change that there is, equally often.
+      odds: log of how often each of them is drawn: every kind of change that there is, equally often, but for
+        those that training may not use.
     """
 
     before: Int[Array, "p"]

@@ -37,8 +37,8 @@ SPLITS = ("train", "speeds", "views", "combinations")  # what is held out, one a
 ALWAYS_WRONG = ("frozen", "shuffled", "too fast")
 ANOTHER = "another motion's"
 FAILING = "failing"  # films of bodies that do not do what they are told; a split of its own
-HALF_HEARTED = (0.25, 0.8)  # share of its way that half of them go
-CLUMSY = (0.2, 1.2)  # rad: by how much the joints of the others miss, frame by frame, till they fall
+HALF_HEARTED = (0.25, 0.9)  # share of their way that they go
+CLUMSY = (0.2, 1.2)  # rad: by how much their joints miss under physics, frame by frame, till they fall
 SPOILED = ("reversed", "frozen", "shuffled", "truncated", "too fast", ANOTHER)
 
 
@@ -106,13 +106,13 @@ class Planned(NamedTuple):
       qpos: states.
       mask: which frames count.
       which: number of what each is to carry out.
-      free: under physics nothing holds it upright.
+      clumsy: rad, by how much joints miss under physics; where they do, nothing holds the body upright.
     """
 
     qpos: Float[Array, "b t nq"]
     mask: Bool[Array, "b t"]
     which: Int[Array, "b"]
-    free: Bool[Array, "b"]
+    clumsy: Float[Array, "b"]
 
 
 def plan(motions: Motions, key: Array, count: int, split: str = "train") -> Planned:
@@ -135,37 +135,36 @@ def plan(motions: Motions, key: Array, count: int, split: str = "train") -> Plan
         return motions.path(planned), motions.mask(planned)
 
     paths = jax.vmap(follow)(jax.random.split(key_plan, count), which)
-    return Planned(*paths, which, jnp.zeros(count, bool))
+    return Planned(*paths, which, jnp.zeros(count))
 
 
 def _plan_failing(motions: Motions, key: Array, count: int) -> Planned:
-    """The first half half-hearted; the second, which goes under physics, clumsy."""
+    """All of them go a part of their way; those that go under physics are clumsy too."""
     keys = jax.random.split(key, 4)
-    which, lame = draw_instructions(keys[0], count), jnp.arange(count) < count // 2
+    which = draw_instructions(keys[0], count)
     (least, most), (low, high) = HALF_HEARTED, CLUMSY
-    shares = jnp.where(lame, jax.random.uniform(keys[1], (count,), minval=least, maxval=most), 1.0)
-    sizes = jnp.where(lame, 0.0, jax.random.uniform(keys[2], (count,), minval=low, maxval=high))
+    shares = jax.random.uniform(keys[1], (count,), minval=least, maxval=most)
 
-    def follow(key: Array, which: Array, share: Array, size: Array) -> tuple[Array, Array]:
-        key_plan, key_noise = jax.random.split(key)
-        planned = half_hearted(motions.plan(key_plan, which), share)
-        path = motions.path(planned)
-        noise = size * jax.random.normal(key_noise, path[1:, 7:].shape)
-        return path.at[1:, 7:].add(noise), motions.mask(planned)
+    def follow(key: Array, which: Array, share: Array) -> tuple[Array, Array]:
+        planned = half_hearted(motions.plan(key, which), share)
+        return motions.path(planned), motions.mask(planned)
 
-    paths = jax.vmap(follow)(jax.random.split(keys[3], count), which, shares, sizes)
-    return Planned(*paths, which, jnp.ones(count, bool))
+    paths = jax.vmap(follow)(jax.random.split(keys[3], count), which, shares)
+    return Planned(*paths, which, jax.random.uniform(keys[2], (count,), minval=low, maxval=high))
 
 
 def carry_out(motions: Motions, key: Array, planned: Planned) -> Batch:
     """The second half under physics; what the oracle says of each. Pure, and the same for every split."""
-    key_roll, key_harness = jax.random.split(key)
-    qpos, mask, which, free = planned
+    key_roll, key_harness, key_miss = jax.random.split(key, 3)
+    qpos, mask, which, clumsy = planned
     count, half = len(which), len(which) // 2
     harness = jax.random.choice(key_harness, jnp.array(HARNESS), (count - half,))
-    harness = jnp.where(free[half:], 0.0, harness)
+    harness = jnp.where(clumsy[half:] > 0, 0.0, harness)
+    aims = qpos[half:, 1:, 7:]
+    aims += clumsy[half:, None, None] * jax.random.normal(key_miss, aims.shape)
+    aims = qpos[half:].at[:, 1:, 7:].set(aims)
     keys = jax.random.split(key_roll, count - half)
-    qpos = jnp.concatenate([qpos[:half], jax.vmap(motions.roll)(keys, qpos[half:], harness)])
+    qpos = jnp.concatenate([qpos[:half], jax.vmap(motions.roll)(keys, aims, harness)])
     seen = jax.vmap(lambda qpos: signs(motions.env, qpos))(qpos)
     return Batch(qpos, mask, which, jax.vmap(truth)(seen, mask), seen, jnp.arange(count) >= half)
 

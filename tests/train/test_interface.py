@@ -21,14 +21,23 @@ from train import interface as program
 from train import interface_data, interface_report, interface_suite
 from train.interface_align import align, spliced
 from train.interface_losses import Negatives, Words, draw_pairs, loss_of_scores, score_pairs, value_and_slope
-from train.trajectories import SPOILED, Batch, Dataset
+from train.trajectories import FAILING, SPOILED, Batch, Dataset
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FRAMES, WIDTH = 6, 12
 VERBS = ("kneel", "get up", "sit", "stand up", "bow", "straighten")
 ENDS = {verb: ends(Action(verb)) for verb in VERBS}  # what begins and ends them
 CONFIG = program.TrainingConfig(
-    batch=6, others=2, spoiled=2, changed=1, wordings=1, learning_rate=1e-2, epochs=12, width=16, heads=2
+    batch=6,
+    others=2,
+    spoiled=2,
+    changed=1,
+    failing=1,
+    wordings=1,
+    learning_rate=1e-2,
+    epochs=12,
+    width=16,
+    heads=2,
 )
 
 
@@ -57,6 +66,15 @@ def data():
     return Dataset(batch, jnp.asarray(holds @ looks, jnp.float32))
 
 
+@pytest.fixture(scope="module")
+def failing(data):
+    """The same bodies stand still from the third frame on: they begin and do not do it."""
+    frame = jnp.minimum(jnp.arange(FRAMES), 2)
+    signs = jax.tree.map(lambda x: x[:, frame], data.batch.signs)
+    done = jax.jit(jax.vmap(truth))(signs, data.batch.mask)
+    return Dataset(data.batch._replace(signs=signs, truth=done), data.embeddings[:, frame])
+
+
 def new(lm, layers=1):
     shape = InterfaceConfig(WIDTH, lm.model.config.blocks.width, layers, 16, 2, output_std=0.1)
     return jax.jit(Interface.create, static_argnums=0)(shape, jax.random.key(0))
@@ -69,7 +87,7 @@ def test_only_what_was_done_is_shown(data):
 
 
 @pytest.mark.parametrize("protocol", ["ml", "contrastive", "success"])
-def test_losses_fall_and_the_decoder_stays(lm, data, protocol):
+def test_losses_fall_and_the_decoder_stays(lm, data, failing, protocol):
     """The same key draws the same pairs each time, so that nothing but learning can make it fall."""
     config = replace(CONFIG, protocol=protocol)
     said = Words.of(lm, protocol, config.wordings)
@@ -79,7 +97,7 @@ def test_losses_fall_and_the_decoder_stays(lm, data, protocol):
     assert sum(x.size for x in jax.tree.leaves(state.optimiser)) <= 2 * learned + 4
     epoch, curve = jax.jit(partial(program.epoch, config)), []
     for _ in range(config.epochs):
-        state, found = epoch(state, said, data, jax.random.key(1))
+        state, found = epoch(state, said, data, failing, jax.random.key(1))
         assert found.shape == (2,) and np.isfinite(found).all()
         curve.append(float(found.mean()))
     assert curve[-1] < 0.9 * curve[0], curve
@@ -145,9 +163,25 @@ def test_all_others_as_negatives_give_the_contrastive_loss(lm, data):
     np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
-def test_what_is_still_right_is_no_negative(lm, data):
+def test_bodies_that_fail(lm, data, failing):
+    """Half of them at the very instruction, where there are such; of others only what is truly wrong."""
+    said = Words.of(lm, "contrastive", 1)
+    many = failing[jnp.tile(jnp.arange(12), 20)]
+    pairs = draw_pairs(jax.random.key(0), data, said, Negatives(0, 0, 0, failing=64), many)
+    assert pairs.trajectories.embeddings.shape[:2] == (12, 65) and bool(pairs.spoiled.all())
+    looks = np.asarray(pairs.trajectories.embeddings[:, 1:, 0])
+    # two films of twelve are of the same verb: those that begin as the own one does
+    same = np.isclose(looks, np.asarray(data.embeddings[:, 0])[:, None], atol=1e-6).all(-1)
+    starts = np.array([start for start, _ in ENDS.values()] * 2)
+    alike = (starts[:, None] == starts).sum(1) / 12
+    np.testing.assert_allclose(same.mean(1), 0.5 + 0.5 * alike, atol=0.2)
+    still = draw_pairs(jax.random.key(0), data, said, Negatives(0, 0, 0, failing=64), data)
+    assert 0.2 < np.asarray(still.spoiled).mean() < 0.6  # half are of the own verb, and done
+
+
+def test_what_is_still_right_is_no_negative(lm, data, failing):
     said = Words.of(lm, "success", 1)
-    pairs = draw_pairs(jax.random.key(0), data, said, interface_suite.ALL)
+    pairs = draw_pairs(jax.random.key(0), data, said, interface_suite.ALL, failing)
     frozen, shuffled = (SPOILED.index(kind) for kind in ("frozen", "shuffled"))
     assert pairs.spoiled[:, [frozen, shuffled]].all()
     names = [ACTIONS[number].verb for number in np.asarray(data.batch.which)]
@@ -160,21 +194,22 @@ def test_what_is_still_right_is_no_negative(lm, data):
         assert same[0] == pytest.approx(same[1])
 
 
-def test_the_suite(lm, data, tmp_path, monkeypatch):
+def test_the_suite(lm, data, failing, tmp_path, monkeypatch):
     """Judged, written, drawn and printed again; one frame is the same frozen or not."""
     monkeypatch.setattr(interface_suite, "BLOCK", 12)
     held = {"speeds": data, interface_suite.UNSEEN: data[:10]}
     config = replace(CONFIG, out=tmp_path, lm="instruct-lm")
     jaxrm.save_interface(new(lm), tmp_path)
     interface_report.write_training(config, [3.0, 2.0], 60.0)
-    program.report(config, lm, new(lm), {"train": data, **held}, jax.random.key(2), Console(quiet=True))
+    films = {"train": data, **held, FAILING: failing}
+    program.report(config, lm, new(lm), films, jax.random.key(2), Console(quiet=True))
     suite = json.loads((tmp_path / interface_report.SUITE).read_text())
     assert [row["name"] for row in suite["rows"]] == list(interface_suite.KINDS)
     rows = {row["name"]: row for row in suite["rows"]}
     assert rows["frozen"]["pairs"] == 22 and rows["frozen"]["static_accuracy"] == 0.5
     assert set(suite["sets"]) >= {"speeds", "starts and wordings", "half as long", "twice as long"}
     shown = interface_report.shown(tmp_path)
-    assert "another motion's" in shown and shown in (tmp_path / "README.md").read_text()
+    assert "another motion's" in shown and FAILING in shown and shown in (tmp_path / "README.md").read_text()
     assert (tmp_path / interface_report.OVER_TIME).stat().st_size > 1000
     assert "contrastive (a)" not in shown and f"({tmp_path.name})" in interface_report.shown(
         tmp_path, tmp_path

@@ -9,8 +9,9 @@ import pytest
 
 import envs
 import jaxrm
+from envs.humanoid import motion_truth
 from envs.humanoid.instructions import CHANGES, INSTRUCTIONS, held_out
-from envs.humanoid.motions import Motions
+from envs.humanoid.motions import Motions, half_hearted
 from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards import protocols
 from jaxrm.rewards.prompts import DESCRIBE, Prompt, describe
@@ -40,6 +41,27 @@ def test_a_dataset(data):
     assert float(jnp.abs(jnp.diff(batch.qpos[1::2, :, 7:], axis=1)).max()) > 0.05
     assert float(batch.qpos[..., 2].min()) > 0.0
     assert len(data[:2].embeddings) == 2
+
+
+def test_bodies_that_fail():
+    """Their plans go a part of the way; those of training are as exact as ever."""
+    motions = Motions(envs.make("humanoid/standing"))
+    plan = jax.jit(trajectories.plan, static_argnums=(0, 2, 3))
+    failing = plan(motions, jax.random.key(0), 64, trajectories.FAILING)
+    low, high = trajectories.CLUMSY
+    assert float(failing.clumsy.min()) >= low and float(failing.clumsy.max()) <= high
+    assert not plan(motions, jax.random.key(0), 4, "train").clumsy.any()
+    signs = jax.vmap(lambda qpos: motion_truth.signs(motions.env, qpos))
+    judged = jax.jit(lambda p: jax.vmap(motion_truth.carried_out)(signs(p.qpos), p.mask, p.which))
+    assert float(judged(failing).mean()) < 0.4
+    key, which = jax.random.key(1), jnp.int32(0)
+    whole = motions.plan(key, which)
+    half = half_hearted(whole, jnp.float32(0.5))
+    np.testing.assert_allclose(half.joints[0], whole.joints[0])
+    np.testing.assert_allclose(
+        half.joints[1:] - half.joints[0], (whole.joints[1:] - whole.joints[0]) / 2, atol=1e-6
+    )
+    np.testing.assert_allclose(half.via - half.joints[0], (whole.via - whole.joints[0]) / 2, atol=1e-6)
 
 
 def test_spoiled(data):

@@ -17,7 +17,7 @@ from envs.humanoid.instructions import CHANGES, INSTRUCTIONS
 from jaxrm.models.interface import Interface
 from jaxrm.rewards.likelihood import Trajectories, tail_scores
 from jaxrm.rewards.prompts import ASK, DESCRIBE, Prompt, Tails, ask, describe
-from jaxrm.rewards.protocols import Reading
+from jaxrm.rewards.protocols import Reading, told_apart
 from jaxrm.weights import DecoderCheckpoint
 from train.trajectories import SPOILED, Batch, Dataset, change_instructions, sentences, spoil
 
@@ -153,9 +153,8 @@ def _failing(
     far = jax.random.randint(keys[1], (b, count), 0, n)
     close = jax.random.bernoulli(keys[2], shape=(b, count)) & alike.any(axis=1, keepdims=True)
     rows = jnp.where(close, near, far)
-    return jax.tree.map(lambda x: x[rows], failing.trajectories), ~failing.batch.truth[
-        rows, batch.which[:, None]
-    ]
+    wrong = ~failing.batch.truth[rows, batch.which[:, None]]
+    return jax.tree.map(lambda x: x[rows], failing.trajectories), wrong
 
 
 def _some(key: Array, total: int, count: int) -> Int[Array, "count"]:
@@ -223,15 +222,9 @@ def loss_of_scores(
     # row i of `others` is of trajectory i with the instructions behind it; so those before it with its own
     b, here = len(own), jnp.arange(len(own))[:, None]
     before = others[(here - jnp.arange(kinds) - 1) % b, jnp.arange(kinds)]
-    parts = (
-        (own[:, None], jnp.ones((b, 1), bool)),
-        (others, ~pairs.same[0]),
-        (before, ~pairs.same[1]),
-        (scores.all[:, 1:], pairs.spoiled),
-        (changed, pairs.changed),
-    )
-    logits = jnp.concatenate([jnp.where(wrong, x / temperature, -jnp.inf) for x, wrong in parts], axis=1)
-    return -jax.nn.log_softmax(logits, axis=1)[:, 0].mean()
+    rest = jnp.concatenate([others, before, scores.all[:, 1:], changed], axis=1)
+    wrong = jnp.concatenate([~pairs.same[0], ~pairs.same[1], pairs.spoiled, pairs.changed], axis=1)
+    return told_apart(own, rest, wrong, temperature).mean()
 
 
 def value_and_slope(

@@ -23,6 +23,7 @@ from envs.types import Env
 from jaxrm.models.interface import Interface
 from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.rewards.likelihood_reward import LikelihoodReward
+from jaxrm.rewards.protocols import told_apart
 from train.interface_losses import Words, score_rows
 from train.sums import AXIS, total
 from train.trajectories import Batch, Dataset, change_instructions, spoil
@@ -151,8 +152,7 @@ def pair_losses(interface: Interface, words: Words, drawn: Wrong) -> Float[Array
     if words.tails.asks:
         false = jnp.sum(jnp.where(wrong, rest, 0.0), axis=1) / jnp.maximum(wrong.sum(axis=1), 1)
         return -(own + false) / 2
-    logits = jnp.concatenate([own[:, None], jnp.where(wrong, rest, -jnp.inf)], axis=1)
-    return -jax.nn.log_softmax(logits / TEMPERATURE, axis=1)[:, 0]
+    return told_apart(own, rest, wrong, TEMPERATURE)
 
 
 def pair_scores(

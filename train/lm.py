@@ -26,6 +26,7 @@ from jaxrm.models import BlocksConfig, Decoder, DecoderConfig
 from jaxrm.models.rope import Rope
 from jaxrm.rewards.likelihood import sum_scored
 from jaxrm.rewards.prompts import ANSWERS, ASK, DESCRIBE
+from jaxrm.rewards.protocols import told_apart
 from jaxrm.weights import DecoderCheckpoint, DecoderProcessor
 from train import lm_card, lm_films, lm_report
 from train.lm_films import Film
@@ -230,24 +231,15 @@ def loss(lm: Decoder, config: LmConfig, said: Corpus, film: Film, key: Array) ->
     vectors = lm_films.frame_vectors(lm, said.films, film.weights, noise)
     read = read_frames(lm, said.before, vectors, film.mask & shown[:, None])
     others, wrong = rivals(keys[5], config.rivals, said, film.truth, right)
-    said_rows = jnp.concatenate([rows, said.rows(keys[6], others)], axis=1)
-    both = said.describe[said_rows]
+    both = said.describe[jnp.concatenate([rows, said.rows(keys[6], others)], axis=1)]
     found, answers = tail_log_probs(lm, read, both), -tail_log_probs(lm, read, asks)
     says = -found[:, : config.describes]
     counts = both.scored[:, : config.describes, both.first :] & true[..., None]
     answered = asks.scored[..., asks.first :] & shown[:, None, None]
     done = shown & known.any(axis=1)
     scores = sum_scored(found, sentences_only(both))
-    scores = jnp.concatenate([scores[:, :1], scores[:, config.describes :]], axis=1)
-    apart = _apart(scores, wrong)
+    apart = told_apart(scores[:, 0], scores[:, config.describes :], wrong, TEMPERATURE)
     return Losses(_mean(says, counts), _mean(answers, answered), _mean(apart, done))
-
-
-def _apart(scores: Float[Array, "b 1+rivals"], wrong: Bool[Array, "b rivals"]) -> Float[Array, "b"]:
-    """-log of the first one's share; what is not wrong is no rival."""
-    logits = scores / TEMPERATURE
-    logits = jnp.concatenate([logits[:, :1], jnp.where(wrong, logits[:, 1:], -jnp.inf)], axis=1)
-    return -jax.nn.log_softmax(logits, axis=1)[:, 0]
 
 
 def _mean(values: Array, counts: Array) -> Array:

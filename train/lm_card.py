@@ -39,6 +39,8 @@ reconstruction) keeps it frozen and trains an interface in front of it: `checkpo
 - **Prompts**, those of the reward, with what was carried out or with the oracle's answer:
   `{describe}`;
   `{ask}`.
+- **Told apart**: of the instruction that was carried out and some changed ones, the share of the former by
+  the reward's own score, e^(log-likelihood a token / 0.1), is a loss too.
 - **Time**: {minutes:.0f} minutes on {device}.
 
 **Why films in words.** A pretrained decoder has read many stories in order, and what an interface adds are

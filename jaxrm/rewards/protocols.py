@@ -82,11 +82,22 @@ def contrastive_of_scores(
     """
     b = len(pairs)
     same = jnp.eye(b, dtype=bool) if same is None else same | jnp.eye(b, dtype=bool)
-    right = jnp.diagonal(pairs)[:, None]
-    negative = jnp.where(same, -jnp.inf, pairs)  # row i: other instructions; column i: other trajectories
-    parts = [right, negative, negative.T] + ([] if worse is None else [worse])
-    logits = jnp.concatenate(parts, axis=1) / temperature
-    return -jax.nn.log_softmax(logits, axis=1)[:, 0].mean()
+    worse = jnp.zeros((b, 0)) if worse is None else worse
+    # row i: other instructions; column i: other trajectories
+    rest = jnp.concatenate([pairs, pairs.T, worse], axis=1)
+    wrong = jnp.concatenate([~same, ~same.T, jnp.ones(worse.shape, bool)], axis=1)
+    return told_apart(jnp.diagonal(pairs), rest, wrong, temperature).mean()
+
+
+def told_apart(
+    own: Float[Array, "b"],
+    rest: Float[Array, "b k"],
+    wrong: Bool[Array, "b k"],
+    temperature: float | Float[Array, ""],
+) -> Float[Array, "b"]:
+    """-log of the share of each own score among itself and those that are `wrong`, after e^(score / T)."""
+    logits = jnp.concatenate([own[:, None], jnp.where(wrong, rest, -jnp.inf)], axis=1) / temperature
+    return -jax.nn.log_softmax(logits, axis=1)[:, 0]
 
 
 def success_detection(

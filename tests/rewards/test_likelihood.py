@@ -194,6 +194,15 @@ def test_maximum_likelihood_and_success_are_their_definitions(lm):
         protocols.success_detection(state, reading, batch, tails, np.array([True, False]))
 
 
+def test_what_is_not_wrong_is_no_rival():
+    scores = jnp.array([[-0.5, -0.7, -0.4], [-0.5, -0.7, -0.4]])
+    wrong = jnp.array([[True, True], [True, False]])
+    got = protocols.told_apart(scores[:, 0], scores[:, 1:], wrong, 0.1)
+    exp = np.exp(np.array([-0.5, -0.7, -0.4]) / 0.1)
+    want = [-np.log(exp[0] / exp.sum()), -np.log(exp[0] / exp[:2].sum())]
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
 def test_contrastive_of_scores_is_its_definition():
     pairs, worse = (
         np.array([[2.0, 1.0, 0.0], [0.5, 1.5, 1.0], [0.0, 0.2, 3.0]]),

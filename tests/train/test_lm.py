@@ -178,14 +178,6 @@ def test_rivals_are_changed_in_every_way_and_never_held_out(said):
     np.testing.assert_array_equal(wrong, others != NUMBERS[(KNEEL,)])
 
 
-def test_telling_apart_is_a_softmax_over_what_is_wrong():
-    scores = jnp.array([[-0.5, -0.7, -0.4], [-0.5, -0.7, -0.4]])
-    got = program._apart(scores, jnp.array([[True, True], [True, False]]))
-    exp = np.exp(np.array([-0.5, -0.7, -0.4]) / program.TEMPERATURE)
-    want = [-np.log(exp[0] / exp.sum()), -np.log(exp[0] / exp[:2].sum())]
-    np.testing.assert_allclose(got, want, rtol=1e-5)
-
-
 def test_the_end_of_the_text_is_no_part_of_the_sentence(said):
     ended, plain = said.describe, lm_read.sentences_only(said.describe)
     rows, last = np.arange(len(ended.tokens)), np.asarray(ended.mask).sum(axis=1) - 1

@@ -171,7 +171,8 @@ decoder and no others.
 - **Data**: humanoid motions whose meaning is in their order, half of them under physics, drawn and embedded
   by this project; instructions in {wordings} wordings each. An oracle on states says what was carried out;
   only trajectories that did what they were told are right; wrong ones, where the protocol has any, are
-  spoiled, of others, and of bodies that go only a part of their way, or fall; what is still right is no negative.
+  spoiled, of others, and of bodies that go only a part of their way, or fall; what is still right is no
+  negative.
 - **Losses**, mean of each epoch: {losses}.
 
 ## Measured on what was held out

@@ -45,7 +45,7 @@ def parts(motions: Motions, model: str, count: int) -> dict[str, tuple[Callable[
         return jax.vmap(motions.path)(plans), jax.vmap(motions.mask)(plans)
 
     qpos, mask = kinematic(keys, which)
-    roll = jax.jit(jax.vmap(partial(motions.roll, harness=jnp.float32(HARNESS[-1]))))
+    roll = jax.jit(jax.vmap(partial(motions.roll, harness=jnp.full(2, HARNESS[-1]))))
     judge = jax.jit(jax.vmap(lambda qpos, mask: truth(signs(env, qpos), mask)))
     film = jax.jit(
         lambda keys, qpos: jax.lax.map(

@@ -79,6 +79,8 @@ class TrainingConfig:
     """Kinds of changed instructions a step as negatives, of 5."""
     failing: int = 2
     """Films of bodies that fail, a step, as negatives."""
+    prefixes: int = 3
+    """Prefixes of each film, and of each that fails, that are ranked by how far they came."""
     temperature: float = 0.1
     """Of the contrastive loss."""
     learning_rate: float = 1e-3
@@ -101,8 +103,8 @@ class TrainingConfig:
     @property
     def negatives(self) -> Negatives:
         """Of the protocol: maximum likelihood has none."""
-        wanted = [self.others, self.spoiled, self.changed, self.failing]
-        return Negatives(*([0] * 4 if self.protocol == "ml" else wanted))
+        wanted = [self.others, self.spoiled, self.changed, self.failing, self.prefixes]
+        return Negatives(*([0] * 5 if self.protocol == "ml" else wanted))
 
     @property
     def folder(self) -> Path:
@@ -145,20 +147,19 @@ def main(config: TrainingConfig) -> None:
     said = Words.of(lm, config.protocol, config.wordings)
     data = make_or_load(config.source, config.data)
     key_model, key_align, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 4)
-    kept = done_only(data["train"])
-    interface = new_interface(config, lm, kept, key_model)
+    films = Films.of(data)
+    interface = new_interface(config, lm, films.all, key_model)
     if config.align:
-        interface, misfits = align(interface, lm, kept, key_align, config.align)
+        interface, misfits = align(interface, lm, films.all, key_align, config.align)
         console.print(f"words for single frames: misfit {misfits[0]:.3f}, now {misfits[-1]:.3f}")
-    begin = start(config, interface, len(kept.embeddings))
-    check_fit(lm.model, interface, len(said.reading.before), kept.embeddings.shape[1], _longest(said))
+    begin = start(config, interface, len(films.done.embeddings))
+    check_fit(lm.model, interface, len(said.reading.before), films.all.embeddings.shape[1], _longest(said))
     console.print(
-        f"{len(kept.embeddings):,} of {len(data['train'].embeddings):,} trajectories did what they should; "
+        f"{len(films.done.embeddings):,} of {len(films.all.embeddings):,} trajectories did what they should; "
         f"{time.time() - begun:.0f} s"
     )
     config.folder.mkdir(parents=True, exist_ok=True)
-    failing = Failing.of(data)
-    for state, losses in epochs(config, begin, said, kept, failing.train, key_train):
+    for state, losses in epochs(config, begin, said, films.done, films.failing, key_train):
         interface = state.interface
         jaxrm.save_interface(interface, config.folder)
         interface_report.write_training(config, losses, time.time() - begun)
@@ -177,7 +178,7 @@ def report(
 ) -> None:
     """Judges on what was held out; prints and writes the suite."""
     held = {name: done_only(part) for name, part in data.items() if name not in ("train", FAILING)}
-    failing = Failing.of(data).held
+    failing = Films.of(data).held
     interface_report.write(config.folder, config.protocol, lm, interface, held, failing, key)
     console.print(interface_report.shown(config.folder), highlight=False, soft_wrap=True)
 
@@ -277,17 +278,27 @@ def epoch(
     return jax.lax.scan(step, state, (order, jax.random.split(key_steps, steps)))
 
 
-class Failing(NamedTuple):
-    """Films of bodies that fail: to train on, and a quarter to judge by."""
+class Films(NamedTuple):
+    """What is trained on, and what of films of bodies that fail is judged by.
 
-    train: Dataset
+    Attributes:
+      all: of training, and three quarters of those of bodies that fail.
+      done, failing: those of them that did what they were told, and those that did not.
+      held: the last quarter of those of bodies that fail; some of them may not.
+    """
+
+    all: Dataset
+    done: Dataset
+    failing: Dataset
     held: Dataset
 
     @classmethod
-    def of(cls, data: Datasets) -> "Failing":
-        films = data[FAILING]
-        count = len(films.embeddings) * 3 // 4
-        return cls(films[slice(count)], films[slice(count, None)])
+    def of(cls, data: Datasets) -> "Films":
+        loose = data[FAILING]
+        count = len(loose.embeddings) * 3 // 4
+        films = jax.tree.map(lambda *x: jnp.concatenate(x), data["train"], loose[slice(count)])
+        failed = films[np.flatnonzero(~np.asarray(films.batch.done))]
+        return cls(films, done_only(films), failed, loose[slice(count, None)])
 
 
 def done_only(data: Dataset) -> Dataset:

@@ -55,14 +55,14 @@ def names() -> tuple[str, ...]:
 
 
 def make(source: Source) -> Datasets:
-    """Makes, films and embeds trajectories: of training, of each kind that is held out, and half as many of
-    bodies that fail."""
+    """Makes, films and embeds trajectories: of training, of each kind that is held out, and as many as of
+    training of bodies that fail."""
     clip = jaxrm.load_clip(source.model)
     build = maker(Motions(tasks.factory(TASK)()), clip.model, clip.processor.images, block=BLOCK)
     keys = jax.random.split(jax.random.key(source.seed), len(names()))
     made = {}
     for name, key in zip(names(), keys, strict=True):
-        count = {_TRAIN: source.trajectories, FAILING: source.trajectories // 2}.get(name, source.judged)
+        count = source.trajectories if name in (_TRAIN, FAILING) else source.judged
         made[name] = build(key, count, _TRAIN if name == _UNSEEN else name)
     return made
 

@@ -2,11 +2,13 @@
 
 A batch makes pairs of trajectory and instruction: its own; those with instructions of other trajectories;
 spoiled trajectories with the own instruction; and changed instructions. What the oracle says still to be
-right is no negative. Scores of a pair do not depend on other pairs, so they are computed in chunks where a
-batch is large, and their slopes put together (gradient caching, Gao et al. 2021, arXiv 2101.06983).
+right is no negative. Prefixes of a film, and of films of bodies that fail, are ranked by how far they came.
+Scores of a pair do not depend on other pairs, so they are computed in chunks where a batch is large, and
+their slopes put together (gradient caching, Gao et al. 2021, arXiv 2101.06983).
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -19,6 +21,7 @@ from jaxrm.rewards.likelihood import Trajectories, tail_scores
 from jaxrm.rewards.prompts import ASK, DESCRIBE, Prompt, Tails, ask, describe
 from jaxrm.rewards.protocols import Reading, told_apart
 from jaxrm.weights import DecoderCheckpoint
+from train.progress import DONE, draw_prefixes, lies, ranked, until
 from train.trajectories import SPOILED, Batch, Dataset, change_instructions, sentences, spoil
 
 Protocol = Literal["ml", "contrastive", "success"]
@@ -26,24 +29,26 @@ PROTOCOLS = ("ml", "contrastive", "success")
 NEVER = -1e9  # logit
 
 
-_MOST = {"others": None, "spoiled": len(SPOILED), "changed": len(CHANGES), "failing": None}
+_MOST = {"others": None, "spoiled": len(SPOILED), "changed": len(CHANGES), "failing": None, "prefixes": None}
 
 
 @dataclass(frozen=True)
 class Negatives:
-    """How many wrong pairs each trajectory of a batch has; of 0 kinds there are none.
+    """How many other pairs each trajectory of a batch has; of 0 kinds there are none.
 
     Attributes:
       others: instructions of others in the batch, and as many of the others' trajectories.
       spoiled: kinds of `SPOILED`, drawn anew for each batch.
       changed: kinds of `CHANGES`, likewise.
       failing: films of bodies that fail, half of them at this very instruction where there are such.
+      prefixes: of the film itself and of those that fail, up to frames drawn anew.
     """
 
     others: int = 2
     spoiled: int = 3
     changed: int = 5
     failing: int = 0
+    prefixes: int = 0
 
     def __post_init__(self) -> None:
         for name, most in _MOST.items():
@@ -84,18 +89,25 @@ class Pairs(NamedTuple):
 
     Attributes:
       trajectories: embeddings [b, 1 + q, t, d] and mask [b, 1 + q, t]: each as it is, and spoiled.
+      failing: films of bodies that fail, [b, f, t].
       own: rows of `Words.tails`: the instruction of each, said to all of its trajectories.
       other: rows of further instructions, said to the first alone: those of others, then changed ones.
-      spoiled, changed: which are truly wrong; behind the spoiled ones those that fail.
+      spoiled, changed: which are truly wrong.
+      ends: the last frame of each prefix, of the trajectory as it is and of those that fail; behind them that
+        of the whole.
+      levels: how far each came with its own instruction (`train.progress`).
       same: of others: [i, k] whether trajectory i does what number i + k + 1 of the batch is told, and
         [i, k] whether trajectory i - k - 1 does what number i is told.
     """
 
     trajectories: Trajectories
+    failing: Trajectories
     own: Int[Array, "b"]
     other: Int[Array, "b r"]
     spoiled: Bool[Array, "b q"]
     changed: Bool[Array, "b c"]
+    ends: Int[Array, "b 1+f n+1"]
+    levels: Int[Array, "b 1+f n+1"]
     same: tuple[Bool[Array, "b k"], Bool[Array, "b k"]]
 
 
@@ -105,10 +117,17 @@ class PairScores(NamedTuple):
     Attributes:
       all: of each trajectory, as it is and spoiled, with its own instruction, [b, 1 + q].
       other: of the first alone, with further instructions, [b, r].
+      prefixes: of it and of the films that fail, with its own instruction; behind the prefixes the whole.
     """
 
     all: Float[Array, "b 1+q"]
     other: Float[Array, "b r"]
+    prefixes: Float[Array, "b 1+f n+1"]
+
+    @property
+    def failing(self) -> Float[Array, "b f"]:
+        """Of whole films that fail."""
+        return self.prefixes[:, 1:, -1]
 
 
 def draw_pairs(
@@ -119,42 +138,49 @@ def draw_pairs(
     Args:
       failing: films of as many frames to draw from; None only where `negatives` wants none.
     """
-    keys = jax.random.split(key, 7)
+    keys = jax.random.split(key, 8)
     batch, others = data.batch, negatives.others
     worse = spoil(keys[0], data)
     kinds = _some(keys[1], len(SPOILED), negatives.spoiled)
     numbers, wrong = change_instructions(keys[2], batch)
-    bad = [(jax.tree.map(lambda x: x[:, kinds], worse.trajectories), worse.wrong[:, kinds])]
+    trajectories = jax.tree.map(
+        lambda right, wrong: jnp.concatenate([right[:, None], wrong[:, kinds]], axis=1),
+        data.trajectories,
+        worse.trajectories,
+    )
+    films = jax.tree.map(lambda x: x[:, None], data)
     if negatives.failing:
         assert failing is not None
-        bad.append(_failing(keys[6], batch, failing, negatives.failing))
-    spoiled, wrongly = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *bad)
+        films = jax.tree.map(
+            lambda own, other: jnp.concatenate([own, other.astype(own.dtype)], axis=1),
+            films,
+            failing[_failing(keys[6], batch, failing, negatives.failing)],
+        )
+    seen = films.batch
+    draw = partial(draw_prefixes, count=negatives.prefixes)
+    ends, levels = jax.vmap(jax.vmap(draw, in_axes=(0, 0, 0, 0, None)))(
+        jax.random.split(keys[7], seen.mask.shape[:2]), seen.signs, seen.mask, lies(seen.qpos), batch.which
+    )
+    bad = jax.tree.map(lambda x: x[:, 1:], films.trajectories)
     chosen = _some(keys[3], len(CHANGES), negatives.changed)
     own = said.rows(keys[4], batch.which)
     following = [jnp.roll(own, -k - 1) for k in range(others)]
     changed = said.rows(keys[5], numbers[:, chosen])
-    trajectories = jax.tree.map(
-        lambda right, wrong: jnp.concatenate([right[:, None], wrong], axis=1), data.trajectories, spoiled
-    )
     here = jnp.arange(len(own))[:, None]
     step = jnp.arange(others) + 1
     same = batch.same[here, (here + step) % len(own)], batch.same[(here - step) % len(own), here]
     other = jnp.concatenate([jnp.stack(following, axis=1), changed], axis=1) if others else changed
-    return Pairs(trajectories, own, other, wrongly, wrong[:, chosen], same)
+    return Pairs(trajectories, bad, own, other, worse.wrong[:, kinds], wrong[:, chosen], ends, levels, same)
 
 
-def _failing(
-    key: Array, batch: Batch, failing: Dataset, count: int
-) -> tuple[Trajectories, Bool[Array, "b count"]]:
-    """Films of bodies that fail, and whether they truly do not carry out the instruction of each row."""
+def _failing(key: Array, batch: Batch, failing: Dataset, count: int) -> Int[Array, "b count"]:
+    """Which films of bodies that fail go with each row."""
     keys, b, n = jax.random.split(key, 3), len(batch.which), len(failing.embeddings)
     alike = failing.batch.which == batch.which[:, None]
     near = jax.random.categorical(keys[0], jnp.where(alike, 0.0, NEVER), shape=(count, b)).T
     far = jax.random.randint(keys[1], (b, count), 0, n)
     close = jax.random.bernoulli(keys[2], shape=(b, count)) & alike.any(axis=1, keepdims=True)
-    rows = jnp.where(close, near, far)
-    wrong = ~failing.batch.truth[rows, batch.which[:, None]]
-    return jax.tree.map(lambda x: x[rows], failing.trajectories), wrong
+    return jnp.where(close, near, far)
 
 
 def _some(key: Array, total: int, count: int) -> Int[Array, "count"]:
@@ -164,21 +190,31 @@ def _some(key: Array, total: int, count: int) -> Int[Array, "count"]:
 
 def score_pairs(interface: Interface, said: Words, pairs: Pairs, asked: bool = False) -> PairScores:
     """Scores of all pairs; of questions that of the right answer, or if `asked` the log-odds. Pure."""
-    b, n = pairs.trajectories.mask.shape[:2]
-    first, rest = (
+    b, q, f = len(pairs.own), pairs.spoiled.shape[1], pairs.failing.mask.shape[1]
+    first, spoiled = (
         jax.tree.map(lambda x, part=part: x[:, part], pairs.trajectories)
         for part in (slice(0, 1), slice(1, None))
     )
-    rows = jnp.concatenate([pairs.own[:, None], pairs.other], axis=1)
-    same, kinds = pairs.same[0], pairs.same[0].shape[1]
-    done = jnp.concatenate([jnp.ones((b, 1), bool), same, ~pairs.changed], axis=1)
-    assert done.shape == rows.shape and kinds <= rows.shape[1]
-    told = score_rows(interface, said, _flat(first), rows, done, asked)
-    if n == 1:
-        return PairScores(told[:, :1], told[:, 1:])
-    own = jnp.repeat(pairs.own, n - 1)[:, None]
-    spoiled = score_rows(interface, said, _flat(rest), own, ~pairs.spoiled.reshape(-1, 1), asked)
-    return PairScores(jnp.concatenate([told[:, :1], spoiled.reshape(b, n - 1)], axis=1), told[:, 1:])
+    own, count = pairs.own[:, None], pairs.ends.shape[-1] - 1
+    done = pairs.levels == DONE
+    rows = jnp.concatenate([own, pairs.other, jnp.repeat(own, count, axis=1)], axis=1)
+    right = jnp.concatenate([jnp.ones((b, 1), bool), pairs.same[0], ~pairs.changed, done[:, 0, :-1]], axis=1)
+    whole = jnp.repeat(first.mask, rows.shape[1] - count, axis=1)
+    seen = jnp.concatenate([whole, until(first.mask[:, 0], pairs.ends[:, 0, :-1])], axis=1)
+    told = score_rows(interface, said, _flat(first), rows, right, asked, seen)
+    itself, other, prefixes = jnp.split(told, [1, told.shape[1] - count], axis=1)
+    groups = [jnp.concatenate([prefixes, itself], axis=1)[:, None]]
+    if f:
+        bad, ends = _flat(pairs.failing), pairs.ends[:, 1:].reshape(b * f, -1)
+        rows = jnp.broadcast_to(own[:, None], (b, f, count + 1)).reshape(b * f, -1)
+        right = done[:, 1:].reshape(b * f, -1)
+        found = score_rows(interface, said, bad, rows, right, asked, until(bad.mask, ends))
+        groups.append(found.reshape(b, f, -1))
+    if q:
+        rows, right = jnp.repeat(pairs.own, q)[:, None], ~pairs.spoiled.reshape(-1, 1)
+        found = score_rows(interface, said, _flat(spoiled), rows, right, asked)
+        itself = jnp.concatenate([itself, found.reshape(b, q)], axis=1)
+    return PairScores(itself, other, jnp.concatenate(groups, axis=1))
 
 
 def _flat(batch: Trajectories) -> Trajectories:
@@ -192,17 +228,23 @@ def score_rows(
     rows: Int[Array, "b n"],
     done: Bool[Array, "b n"],
     asked: bool = False,
+    visible: Bool[Array, "b n t"] | None = None,
 ) -> Float[Array, "b n"]:
-    """Each trajectory with its rows of the tails; of questions the answer `done`, if `asked` the log-odds."""
+    """Each trajectory with its rows of the tails; of questions the answer `done`, if `asked` the log-odds.
+
+    Args:
+      visible: the frames that each row sees; None: all of the trajectory's.
+    """
     lm, before = said.reading
     tails = said.tails[rows]
     if not tails.asks:
-        return tail_scores(lm, interface, before, batch, tails)
+        return tail_scores(lm, interface, before, batch, tails, visible)
     if asked:
         both = jax.tree.map(lambda x: x.reshape(len(x), -1, x.shape[-1]), tails)
-        found = tail_scores(lm, interface, before, batch, both).reshape(*rows.shape, 2)
+        twice = None if visible is None else jnp.repeat(visible, 2, axis=1)
+        found = tail_scores(lm, interface, before, batch, both, twice).reshape(*rows.shape, 2)
         return found[..., 0] - found[..., 1]
-    return tail_scores(lm, interface, before, batch, tails.answered(done))
+    return tail_scores(lm, interface, before, batch, tails.answered(done), visible)
 
 
 def loss_of_scores(
@@ -214,17 +256,24 @@ def loss_of_scores(
         return -own.mean()
     kinds = pairs.same[0].shape[1]
     others, changed = scores.other[:, :kinds], scores.other[:, kinds:]
+    fails = pairs.levels[:, 1:, -1] < DONE
     if protocol == "success":
-        wrong = jnp.concatenate([pairs.spoiled, ~pairs.same[0], pairs.changed], axis=1)
-        judged = jnp.concatenate([scores.all[:, 1:], others, changed], axis=1)
+        done = (pairs.levels == DONE).reshape(len(own), -1)
+        prefixes = scores.prefixes.reshape(done.shape)  # among them each whole film
+        wrong = jnp.concatenate([pairs.spoiled, ~pairs.same[0], pairs.changed, ~done], axis=1)
+        judged = jnp.concatenate([scores.all[:, 1:], others, changed, prefixes], axis=1)
         rest = (judged * wrong).sum() / jnp.maximum(wrong.sum(), 1)
-        return -(own.mean() + rest) / 2 if wrong.shape[1] else -own.mean()
+        right = (prefixes * done).sum() / jnp.maximum(done.sum(), 1)
+        return -(right + rest) / 2
     # row i of `others` is of trajectory i with the instructions behind it; so those before it with its own
     b, here = len(own), jnp.arange(len(own))[:, None]
     before = others[(here - jnp.arange(kinds) - 1) % b, jnp.arange(kinds)]
-    rest = jnp.concatenate([others, before, scores.all[:, 1:], changed], axis=1)
-    wrong = jnp.concatenate([~pairs.same[0], ~pairs.same[1], pairs.spoiled, pairs.changed], axis=1)
-    return told_apart(own, rest, wrong, temperature).mean()
+    rest = jnp.concatenate([others, before, scores.all[:, 1:], scores.failing, changed], axis=1)
+    wrong = jnp.concatenate([~pairs.same[0], ~pairs.same[1], pairs.spoiled, fails, pairs.changed], axis=1)
+    apart = told_apart(own, rest, wrong, temperature).mean()
+    if pairs.ends.shape[-1] == 1:  # no prefixes
+        return apart
+    return apart + ranked(scores.prefixes.reshape(b, -1), pairs.levels.reshape(b, -1), temperature)
 
 
 def value_and_slope(

@@ -15,6 +15,7 @@ from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.weights import DecoderCheckpoint
 from train.interface_losses import Negatives, PairScores, Protocol, Words, draw_pairs, score_pairs
 from train.mesh import spread_rows
+from train.progress import DONE
 from train.trajectories import FAILING, SPOILED, Dataset
 
 KINDS = (*SPOILED, FAILING, *CHANGES)
@@ -98,9 +99,10 @@ def _judge_set(interface: Interface, said: Words, data: Dataset, failing: Datase
 def _judge_block(interface: Interface, said: Words, data: Dataset, failing: Dataset, key: Array) -> Found:
     pairs = spread_rows(draw_pairs(key, data, said, ALL, failing))
     moving = score_pairs(interface, said, pairs, asked=True)
-    still = pairs._replace(trajectories=_one_frame(pairs.trajectories))
+    still = pairs._replace(trajectories=_one_frame(pairs.trajectories), failing=_one_frame(pairs.failing))
     static = score_pairs(interface, said, still, asked=True)
-    wrong = jnp.concatenate([pairs.spoiled, pairs.changed], axis=1)
+    fails = pairs.levels[:, 1:, -1] < DONE
+    wrong = jnp.concatenate([pairs.spoiled, fails, pairs.changed], axis=1)
     # of one frame a pair and its frozen film are the same: what rounding leaves between them is a tie
     alone = (jnp.round(static.all[:, 0], _DIGITS), jnp.round(_worse(static), _DIGITS))
     found = (moving.all[:, 0], _worse(moving), *alone, wrong)
@@ -108,7 +110,7 @@ def _judge_block(interface: Interface, said: Words, data: Dataset, failing: Data
 
 
 def _worse(scores: PairScores) -> Float[Array, "b kinds"]:
-    return jnp.concatenate([scores.all[:, 1:], scores.other], axis=1)
+    return jnp.concatenate([scores.all[:, 1:], scores.failing, scores.other], axis=1)
 
 
 def _one_frame(batch: Trajectories) -> Trajectories:

@@ -39,6 +39,7 @@ from jaxrm.weights.embed import run
 from train.config import PolicyConfig
 from train.interface_losses import Words
 from train.likelihood_update import WORDINGS, Learning, Learnt, Seen, number_of
+from train.progress import lies
 from train.rewards import Looks, LoopReward, TrajectoryScore, Update, in_blocks, rows_in_blocks
 
 
@@ -59,7 +60,8 @@ class Prefix(NamedTuple):
 
     Attributes:
       embeddings: of its frames in order, zeros behind them.
-      signs: what an oracle saw of each frame, leaves [worlds, frames, ...]; nothing where nothing is learnt.
+      signs: what an oracle saw of each frame, and whether the body lay, leaves [worlds, frames, ...]; nothing
+        where nothing is learnt.
       count: how many there are.
       value: the score of what was shown; without meaning while `count` is 0.
       over: the episode has ended, and all this is forgotten when the next one is looked at.
@@ -157,9 +159,9 @@ class Reader:
 
         return in_blocks(on_block, poses, self.block)
 
-    def _signs(self, pose: Pose) -> Signs:
+    def _signs(self, pose: Pose) -> tuple[Signs, Bool[Array, ""]]:
         assert isinstance(self.env, Humanoid)
-        return signs_of(self.env.measures(pose), pose.qpos)
+        return signs_of(self.env.measures(pose), pose.qpos), lies(pose.qpos)
 
     def _differences(
         self, reward: LikelihoodReward, memory: Prefix, values: Array, first: Array
@@ -178,7 +180,7 @@ class Reader:
         """See `train.rewards.Update`."""
         assert self.learning is not None and weights.words is not None
         shards = len(keys)
-        seen = Seen(memory.embeddings, memory.mask, memory.signs)
+        seen = Seen(memory.embeddings, memory.mask, *memory.signs)
         seen = jax.tree.map(lambda x: x.reshape(shards, -1, *x.shape[1:]), seen)
         state, loss = self.learning.update(weights.words, state, seen, keys)
         return state, {"interface_loss": loss}

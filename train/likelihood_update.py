@@ -3,8 +3,9 @@
 A policy finds what pleases the reward and does not do what was said. An oracle sees which instructions an
 episode so far carries out. Every `update_interface_every` iterations episodes are paired with one of those,
 drawn at random, and set against what they are not: the goal where it was not reached, changed instructions,
-and the episode spoiled in time. An episode that carries out nothing teaches nothing. The loss is contrastive,
-or where the reward asks that of the right answers (see `jaxrm.rewards.protocols`).
+and the episode spoiled in time. The loss is contrastive, or where the reward asks that of the right answers
+(see `jaxrm.rewards.protocols`). Beside it the prefixes of all these episodes, those that carry out nothing
+among them, are ranked by how far they came with the goal: a body that fell comes last (`train.progress`).
 """
 
 import dataclasses
@@ -25,12 +26,14 @@ from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.rewards.likelihood_reward import LikelihoodReward
 from jaxrm.rewards.protocols import told_apart
 from train.interface_losses import Words, score_rows
+from train.progress import DONE, draw_prefixes, ranked, until
 from train.sums import AXIS, total
 from train.trajectories import Batch, Dataset, change_instructions, spoil
 
 TEMPERATURE = 0.1
 EPISODES = 8  # of each virtual shard, an update
 WORDINGS = 4  # of each instruction
+PREFIXES = 3  # of each episode, beside all of it
 GOAL_FIRST = 3.0  # nats by which the goal is likelier to be drawn than another instruction carried out
 
 
@@ -46,11 +49,13 @@ class Learnt(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Episodes so far, [n, ...]: what the tower and the oracle saw of each frame, and which are there."""
+    """Episodes so far, [n, ...]: what the tower and the oracle saw of each frame, whether the body lay, and
+    which frames are there."""
 
     embeddings: Float[Array, "n t d"]
     mask: Bool[Array, "n t"]
     signs: Signs
+    lying: Bool[Array, "n t"]
 
 
 class Wrong(NamedTuple):
@@ -62,6 +67,9 @@ class Wrong(NamedTuple):
       others: rows that say something else, [b, r]; `spoiled`: the trajectories [b, q, t] in other orders.
       is_wrong: of the others and then the spoiled, which truly are, [b, r + q].
       weight: 0 for an episode that carries out nothing.
+      ends: the last frame of each prefix that is ranked; behind the prefixes the whole.
+      levels: how far they came with the goal; those that show nothing came least.
+      goal: a row that says the goal, [].
     """
 
     data: Dataset
@@ -70,6 +78,9 @@ class Wrong(NamedTuple):
     spoiled: Trajectories
     is_wrong: Bool[Array, "b r+q"]
     weight: Float[Array, "b"]
+    ends: Int[Array, "b n"]
+    levels: Int[Array, "b n"]
+    goal: Int[Array, ""]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,27 +112,30 @@ class Learning:
           keys: uint32 [shards, 2], consumed.
 
         Returns:
-          What was learnt, and the loss, NaN where no episode taught anything.
+          What was learnt, and the loss, NaN where nothing was taught: no episode carried out anything, and
+          none came further than another.
         """
         drawn = jax.vmap(lambda key, seen: draw(key, seen, words, self.goal))(keys, seen)
         count = total(drawn.weight, AXIS)
+        shards = total(jnp.ones(len(keys)), AXIS)
 
         def share(interface: Interface) -> Array:
-            losses = jax.vmap(lambda one: pair_losses(interface, words, one))(drawn)
-            return jnp.sum(losses * drawn.weight) / jnp.maximum(count, 1.0)
+            pairs, order = jax.vmap(lambda one: losses(interface, words, one))(drawn)
+            return jnp.sum(pairs * drawn.weight) / jnp.maximum(count, 1.0) + jnp.sum(order) / shards
 
         loss, slope = jax.value_and_grad(share)(state.interface)
         slope = jax.lax.psum(slope, AXIS)
         updates, adam = self.optimizer.update(slope, state.adam, state.interface)  # pyright: ignore
         after = Learnt(optax.apply_updates(state.interface, updates), adam)  # pyright: ignore
-        taught = count > 0  # without, Adam's momentum would go on alone
+        differ = jnp.ptp(drawn.levels, axis=(1, 2)) > 0
+        taught = (count > 0) | (total(differ, AXIS) > 0)  # without, Adam's momentum would go on alone
         after = jax.tree.map(lambda new, old: jnp.where(taught, new, old), after, state)
         return after, jnp.where(taught, total(loss, AXIS), jnp.nan)
 
 
 def draw(key: Array, seen: Seen, words: Words, goal: int) -> Wrong:
     """Some episodes of one shard, each with an instruction that it carries out."""
-    keys = jax.random.split(key, 7)
+    keys = jax.random.split(key, 6)
     count = min(EPISODES, len(seen.mask))
     picks = jax.random.permutation(keys[0], len(seen.mask))[:count]
     seen = jax.tree.map(lambda x: x[picks], seen)
@@ -135,6 +149,10 @@ def draw(key: Array, seen: Seen, words: Words, goal: int) -> Wrong:
     changed, is_changed = change_instructions(keys[3], batch)
     numbers = jnp.concatenate([jnp.full((count, 1), goal), changed], axis=1)
     is_wrong = jnp.concatenate([~done[:, goal, None], is_changed, worse.wrong], axis=1)
+    key_goal, *keys_ends = jax.random.split(jax.random.fold_in(key, 1), count + 1)
+    ends, levels = jax.vmap(draw_prefixes, in_axes=(0, 0, 0, 0, None, None))(
+        jnp.stack(keys_ends), seen.signs, seen.mask, seen.lying, jnp.int32(goal), PREFIXES
+    )
     return Wrong(
         data,
         words.rows(keys[4], which),
@@ -142,32 +160,41 @@ def draw(key: Array, seen: Seen, words: Words, goal: int) -> Wrong:
         worse.trajectories,
         is_wrong,
         done.any(axis=1).astype(seen.embeddings.dtype),
+        ends,
+        levels,
+        words.rows(key_goal, jnp.int32(goal)),
     )
 
 
-def pair_losses(interface: Interface, words: Words, drawn: Wrong) -> Float[Array, "b"]:
-    """Of each episode: that its own pair scores above all that are wrong; or that every answer is right."""
-    own, rest = pair_scores(interface, words, drawn)
+def losses(interface: Interface, words: Words, drawn: Wrong) -> tuple[Float[Array, "b"], Float[Array, ""]]:
+    """Of each episode: that its own pair scores above all that are wrong; of all of them: that prefixes score
+    as they came with the goal. Where the tails ask: that every answer is right."""
+    own, rest, prefixes = pair_scores(interface, words, drawn)
     wrong = drawn.is_wrong
     if words.tails.asks:
         false = jnp.sum(jnp.where(wrong, rest, 0.0), axis=1) / jnp.maximum(wrong.sum(axis=1), 1)
-        return -(own + false) / 2
-    return told_apart(own, rest, wrong, TEMPERATURE)
+        return -(own + false) / 2, -prefixes.mean()
+    order = ranked(prefixes.reshape(1, -1), drawn.levels.reshape(1, -1), TEMPERATURE)
+    return told_apart(own, rest, wrong, TEMPERATURE), order
 
 
 def pair_scores(
     interface: Interface, words: Words, drawn: Wrong
-) -> tuple[Float[Array, "b"], Float[Array, "b r+q"]]:
-    """Log-likelihoods of each episode's own instruction, and of the wrong pairs: of the others with it, of it
-    with the spoiled. Where the tails ask, of the right answer."""
-    (b, r), q = drawn.others.shape, drawn.spoiled.mask.shape[1]
-    rows = jnp.concatenate([drawn.said[:, None], drawn.others], axis=1)
-    right = jnp.concatenate([jnp.ones((b, 1), bool), ~drawn.is_wrong[:, :r]], axis=1)
-    told = score_rows(interface, words, drawn.data.trajectories, rows, right)
-    again, still = jnp.repeat(drawn.said, q)[:, None], ~drawn.is_wrong[:, r:].reshape(-1, 1)
+) -> tuple[Float[Array, "b"], Float[Array, "b r+q"], Float[Array, "b n"]]:
+    """Log-likelihoods of each episode's own instruction; of the wrong pairs: of the others with it, of it
+    with the spoiled; and of the goal after each prefix. Where the tails ask, of the right answer."""
+    (b, r), q, n = drawn.others.shape, drawn.spoiled.mask.shape[1], drawn.ends.shape[1]
+    goals = jnp.broadcast_to(drawn.goal, (b, n))
+    rows = jnp.concatenate([drawn.said[:, None], drawn.others, goals], axis=1)
+    still, mask = ~drawn.is_wrong, drawn.data.batch.mask
+    right = jnp.concatenate([jnp.ones((b, 1), bool), still[:, :r], drawn.levels == DONE], axis=1)
+    seen = jnp.concatenate([jnp.repeat(mask[:, None], 1 + r, axis=1), until(mask, drawn.ends)], axis=1)
+    told = score_rows(interface, words, drawn.data.trajectories, rows, right, visible=seen)
     flat = jax.tree.map(lambda x: x.reshape(b * q, *x.shape[2:]), drawn.spoiled)
-    spoiled = score_rows(interface, words, flat, again, still)
-    return told[:, 0], jnp.concatenate([told[:, 1:], spoiled.reshape(b, q)], axis=1)
+    again = jnp.repeat(drawn.said, q)[:, None]
+    spoiled = score_rows(interface, words, flat, again, still[:, r:].reshape(-1, 1))
+    rest = jnp.concatenate([told[:, 1 : 1 + r], spoiled.reshape(b, q)], axis=1)
+    return told[:, 0], rest, told[:, 1 + r :]
 
 
 def number_of(goal: str, env: Env) -> int:

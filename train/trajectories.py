@@ -38,7 +38,9 @@ ALWAYS_WRONG = ("frozen", "shuffled", "too fast")
 ANOTHER = "another motion's"
 FAILING = "failing"  # films of bodies that do not do what they are told; a split of its own
 HALF_HEARTED = (0.25, 0.9)  # share of their way that they go
-CLUMSY = (0.2, 1.2)  # rad: by how much their joints miss under physics, frame by frame, till they fall
+WHOLE = 0.5  # share of films that go all of it
+CLUMSY = (0.2, 1.2)  # rad: by how much joints of a clumsy part miss under physics, till the body falls
+CLUMSY_PARTS = 0.6  # share of parts that are clumsy: legs with the trunk, and each arm
 SPOILED = ("reversed", "frozen", "shuffled", "truncated", "too fast", ANOTHER)
 
 
@@ -106,13 +108,14 @@ class Planned(NamedTuple):
       qpos: states.
       mask: which frames count.
       which: number of what each is to carry out.
-      clumsy: rad, by how much joints miss under physics; where they do, nothing holds the body upright.
+      clumsy: rad, by how much each joint misses under physics, half of it all the time, half from frame to
+        frame; where any does, a harness keeps the body upright at most, and not up.
     """
 
     qpos: Float[Array, "b t nq"]
     mask: Bool[Array, "b t"]
     which: Int[Array, "b"]
-    clumsy: Float[Array, "b"]
+    clumsy: Float[Array, "b joints"]
 
 
 def plan(motions: Motions, key: Array, count: int, split: str = "train") -> Planned:
@@ -135,33 +138,39 @@ def plan(motions: Motions, key: Array, count: int, split: str = "train") -> Plan
         return motions.path(planned), motions.mask(planned)
 
     paths = jax.vmap(follow)(jax.random.split(key_plan, count), which)
-    return Planned(*paths, which, jnp.zeros(count))
+    return Planned(*paths, which, jnp.zeros((count, motions.parts.shape[1])))
 
 
 def _plan_failing(motions: Motions, key: Array, count: int) -> Planned:
-    """All of them go a part of their way; those that go under physics are clumsy too."""
-    keys = jax.random.split(key, 4)
+    """Some go a part of their way; those that go under physics are clumsy: an arm may do what it is told
+    while the legs give way, as a policy's do that has not learnt to stand."""
+    keys = jax.random.split(key, 6)
     which = draw_instructions(keys[0], count)
-    (least, most), (low, high) = HALF_HEARTED, CLUMSY
-    shares = jax.random.uniform(keys[1], (count,), minval=least, maxval=most)
+    shares = jax.random.uniform(keys[1], (count,), minval=HALF_HEARTED[0], maxval=HALF_HEARTED[1])
+    whole = jax.random.bernoulli(keys[2], WHOLE, (count,))
 
     def follow(key: Array, which: Array, share: Array) -> tuple[Array, Array]:
         planned = half_hearted(motions.plan(key, which), share)
         return motions.path(planned), motions.mask(planned)
 
-    paths = jax.vmap(follow)(jax.random.split(keys[3], count), which, shares)
-    return Planned(*paths, which, jax.random.uniform(keys[2], (count,), minval=low, maxval=high))
+    paths = jax.vmap(follow)(jax.random.split(keys[3], count), which, jnp.where(whole, 1.0, shares))
+    misses = jax.random.uniform(keys[4], (count, len(motions.parts)), minval=CLUMSY[0], maxval=CLUMSY[1])
+    misses *= jax.random.bernoulli(keys[5], CLUMSY_PARTS, misses.shape)
+    return Planned(*paths, which, misses @ motions.parts)
 
 
 def carry_out(motions: Motions, key: Array, planned: Planned) -> Batch:
     """The second half under physics; what the oracle says of each. Pure, and the same for every split."""
-    key_roll, key_harness, key_miss = jax.random.split(key, 3)
+    key_roll, key_harness, *keys_miss = jax.random.split(key, 4)
     qpos, mask, which, clumsy = planned
     count, half = len(which), len(which) // 2
     harness = jax.random.choice(key_harness, jnp.array(HARNESS), (count - half,))
-    harness = jnp.where(clumsy[half:] > 0, 0.0, harness)
+    clumsy = clumsy[half:, None]
+    lifted = jnp.where((clumsy > 0).any(axis=(1, 2)), 0.0, harness)
+    harness = jnp.stack([lifted, harness], axis=1)
     aims = qpos[half:, 1:, 7:]
-    aims += clumsy[half:, None, None] * jax.random.normal(key_miss, aims.shape)
+    for key_miss, shape in zip(keys_miss, (clumsy.shape, aims.shape), strict=True):
+        aims += clumsy * 0.5**0.5 * jax.random.normal(key_miss, shape)
     aims = qpos[half:].at[:, 1:, 7:].set(aims)
     keys = jax.random.split(key_roll, count - half)
     qpos = jnp.concatenate([qpos[:half], jax.vmap(motions.roll)(keys, aims, harness)])

@@ -71,6 +71,8 @@ class Motions:
         model = env.mj_model
         names = [model.joint(index).name for index in range(1, model.njnt)]
         self._is_left = np.array([name.startswith("left") for name in names])
+        arm = np.array(["shoulder" in name or "elbow" in name for name in names])
+        self.parts = np.array([~arm, arm & ~self._is_left, arm & self._is_left])  # which joints each has
         self._legs = jnp.stack([sampler.leg_joints(name) for name in LEGS])
         self._leans = jnp.deg2rad(jnp.array([LEG_POSTURES[name].lean for name in LEGS]))
         self._arms = jnp.stack([sampler.arm_joints(name) for name in NEUTRAL])
@@ -182,13 +184,15 @@ class Motions:
         wave = jnp.sin(2 * jnp.pi * s[stage])
         return 0.35 * turns * (jnp.maximum(wave, 0) * lift + jnp.maximum(-wave, 0) * left)
 
-    def roll(self, key: Array, path: Float[Array, "frames nq"], harness: Array) -> Float[Array, "frames nq"]:
+    def roll(
+        self, key: Array, path: Float[Array, "frames nq"], harness: Float[Array, "2"]
+    ) -> Float[Array, "frames nq"]:
         """The same under physics: joints aim where the path goes.
 
         Args:
           path: what to follow; its first state is the start.
-          harness: share, 0 to 1, by which the torso's velocity is drawn to the path after every step, as a
-            harness would: joints of limited strength alone seldom get up. 0: a free body.
+          harness: shares, 0 to 1, by which the torso's velocity and its turning are drawn to the path after
+            every step, as a harness would: joints of limited strength alone seldom get up. 0: a free body.
         """
         state = self.env.reset(key)
         state = state._replace(data=state.data._replace(qpos=path[0]))
@@ -225,12 +229,12 @@ HARNESS = (0.0, 0.02, 0.05, 0.15)  # one of them, as `roll` takes it
 PULL = 6.0  # 1/s, how fast a full harness would close a gap
 
 
-def _pulled(qpos: Array, qvel: Array, goal: Array, harness: Array) -> Float[Array, "nv"]:
+def _pulled(qpos: Array, qvel: Array, goal: Array, harness: Float[Array, "2"]) -> Float[Array, "nv"]:
     """Velocities of the torso drawn towards the goal's place and orientation."""
     w, v = goal[3] * qpos[3] + goal[4:7] @ qpos[4:7], qpos[3] * goal[4:7] - goal[3] * qpos[4:7]
     v -= jnp.cross(qpos[4:7], goal[4:7])  # conj(q) goal: in the body's own axes, as MuJoCo's free joints turn
     wanted = PULL * jnp.concatenate([goal[:3] - qpos[:3], 2 * jnp.sign(w) * v])
-    return qvel.at[:6].add(harness * (wanted - qvel[:6]))
+    return qvel.at[:6].add(jnp.repeat(harness, 3) * (wanted - qvel[:6]))
 
 
 def _same_side(path: Float[Array, "frames nq"]) -> Float[Array, "frames-1 nq"]:

@@ -16,11 +16,21 @@ from envs.humanoid.instructions import ACTIONS, INSTRUCTIONS, Action
 from envs.humanoid.motion_truth import CONDITIONS, Signs, ends, truth
 from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards import protocols
+from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.weights.table import leaves_by_path
 from train import interface as program
 from train import interface_data, interface_report, interface_suite
 from train.interface_align import align, spliced
-from train.interface_losses import Negatives, Words, draw_pairs, loss_of_scores, score_pairs, value_and_slope
+from train.interface_losses import (
+    Negatives,
+    Words,
+    draw_pairs,
+    loss_of_scores,
+    score_pairs,
+    score_rows,
+    value_and_slope,
+)
+from train.progress import DONE
 from train.trajectories import FAILING, SPOILED, Batch, Dataset
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -33,6 +43,7 @@ CONFIG = program.TrainingConfig(
     spoiled=2,
     changed=1,
     failing=1,
+    prefixes=2,
     wordings=1,
     learning_rate=1e-2,
     epochs=12,
@@ -61,7 +72,9 @@ def data():
     mask[1, -1] = False
     signs = Signs(jnp.asarray(holds), jnp.zeros((count, FRAMES)))
     done = jax.jit(jax.vmap(truth))(signs, jnp.asarray(mask))
-    batch = Batch(jnp.zeros((count, FRAMES, 3)), jnp.asarray(mask), jnp.array(which), done, signs, mask[:, 0])
+    upright = jnp.array([0, 0, 1.2, 1, 0, 0, 0])
+    qpos = jnp.broadcast_to(upright, (count, FRAMES, 7))
+    batch = Batch(qpos, jnp.asarray(mask), jnp.array(which), done, signs, mask[:, 0])
     looks = np.random.default_rng(0).normal(size=(len(names), WIDTH))
     return Dataset(batch, jnp.asarray(holds @ looks, jnp.float32))
 
@@ -134,9 +147,9 @@ def test_films_that_go_on_as_another(data):
         np.testing.assert_array_equal(np.asarray(part).reshape(frames.size, -1), flat[frames.ravel()])
 
 
-def test_large_batches_in_chunks_have_the_same_slope(lm, data):
+def test_large_batches_in_chunks_have_the_same_slope(lm, data, failing):
     said = Words.of(lm, "contrastive", 1)
-    pairs = draw_pairs(jax.random.key(0), data, said, Negatives(3, 1, 2))
+    pairs = draw_pairs(jax.random.key(0), data, said, Negatives(3, 1, 2, 1, 2), failing)
     interface = new(lm)
     slope = jax.jit(
         lambda i, s, p, chunk: value_and_slope(i, s, p, "contrastive", 0.1, chunk), static_argnums=3
@@ -168,15 +181,32 @@ def test_bodies_that_fail(lm, data, failing):
     said = Words.of(lm, "contrastive", 1)
     many = failing[jnp.tile(jnp.arange(12), 20)]
     pairs = draw_pairs(jax.random.key(0), data, said, Negatives(0, 0, 0, failing=64), many)
-    assert pairs.trajectories.embeddings.shape[:2] == (12, 65) and bool(pairs.spoiled.all())
-    looks = np.asarray(pairs.trajectories.embeddings[:, 1:, 0])
+    assert pairs.failing.embeddings.shape[:2] == (12, 64) and not (pairs.levels[:, 1:] == DONE).any()
+    looks = np.asarray(pairs.failing.embeddings[:, :, 0])
     # two films of twelve are of the same verb: those that begin as the own one does
     same = np.isclose(looks, np.asarray(data.embeddings[:, 0])[:, None], atol=1e-6).all(-1)
     starts = np.array([start for start, _ in ENDS.values()] * 2)
     alike = (starts[:, None] == starts).sum(1) / 12
     np.testing.assert_allclose(same.mean(1), 0.5 + 0.5 * alike, atol=0.2)
     still = draw_pairs(jax.random.key(0), data, said, Negatives(0, 0, 0, failing=64), data)
-    assert 0.2 < np.asarray(still.spoiled).mean() < 0.6  # half are of the own verb, and done
+    assert 0.2 < np.asarray(still.levels[:, 1:] < DONE).mean() < 0.6  # half are of the own verb, and done
+
+
+def test_prefixes(lm, data, failing):
+    """Each is scored as a film that ends there, and its level is what the oracle says of it."""
+    said = Words.of(lm, "contrastive", 1)
+    pairs = draw_pairs(jax.random.key(0), data, said, Negatives(1, 1, 1, failing=1, prefixes=3), failing)
+    assert pairs.ends.shape == pairs.levels.shape == (12, 2, 4)
+    assert (pairs.levels[:, 0, -1] == DONE).all() and (pairs.levels[:, 1] < DONE).all()
+    # films show what they end with from the fourth frame on
+    np.testing.assert_array_equal(pairs.levels[:, 0] == DONE, pairs.ends[:, 0] >= 3)
+    scores = jax.jit(score_pairs)(new(lm), said, pairs)
+    assert scores.prefixes.shape == (12, 2, 4)
+    np.testing.assert_array_equal(scores.prefixes[:, 0, -1], scores.all[:, 0])
+    ended = pairs.failing.mask[:, 0] & (jnp.arange(FRAMES) <= pairs.ends[:, 1, 1:2])
+    cut = Trajectories(pairs.failing.embeddings[:, 0], ended)
+    want = score_rows(new(lm), said, cut, pairs.own[:, None], jnp.zeros((12, 1), bool))
+    np.testing.assert_allclose(scores.prefixes[:, 1, 1], want[:, 0], rtol=1e-4)
 
 
 def test_what_is_still_right_is_no_negative(lm, data, failing):

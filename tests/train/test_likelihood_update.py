@@ -18,7 +18,8 @@ from envs.pendulum import Pendulum
 from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards.likelihood import LikelihoodWeights, Trajectories, score
 from train.interface_losses import Words
-from train.likelihood_update import TEMPERATURE, Learning, Seen, draw, number_of, pair_losses
+from train.likelihood_update import TEMPERATURE, Learning, Seen, draw, losses, number_of
+from train.progress import DONE, ranked
 from train.sums import AXIS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -41,7 +42,8 @@ def seen():
     mask[:, 0] = False
     signs = Signs(jnp.asarray(holds), jnp.zeros(shape))
     embeddings = draw.normal(size=(*shape, WIDTH)) * mask[..., None]
-    return Seen(jnp.asarray(embeddings, jnp.float32), jnp.asarray(mask), signs)
+    lying = jnp.asarray((draw.random(shape) < 0.2) & mask)
+    return Seen(jnp.asarray(embeddings, jnp.float32), jnp.asarray(mask), signs, lying)
 
 
 def interface() -> Interface:
@@ -77,7 +79,7 @@ def test_the_loss_is_that_of_each_pair_scored_alone(form, seen, lm):
     words = Words.of(lm, "success" if form == "ask" else "contrastive", 1)
     one = jax.tree.map(lambda x: x[0, 1:4], seen)
     drawn = jax.jit(partial(draw, goal=GOAL))(jax.random.PRNGKey(3), one, words)
-    found = jax.jit(pair_losses)(interface(), words, drawn)
+    found, order = jax.jit(losses)(interface(), words, drawn)
     alone = jax.jit(
         lambda tails, embeddings, mask: score(
             LikelihoodWeights(*words.reading, tails), interface(), Trajectories(embeddings[None], mask[None])
@@ -106,6 +108,21 @@ def test_the_loss_is_that_of_each_pair_scored_alone(form, seen, lm):
             all_scores = np.array([right, *others]) / TEMPERATURE
             wanted = -all_scores[0] + np.log(np.exp(all_scores).sum())
         np.testing.assert_allclose(found[i], wanted, rtol=2e-4)
+    levels = np.asarray(drawn.levels)
+    assert len(set(levels.ravel())) > 1
+    films, masks = drawn.data.embeddings, np.asarray(drawn.data.batch.mask)
+    prefixes = [
+        [
+            of(drawn.goal, films[i], masks[i] & (np.arange(FRAMES) <= end), level == DONE)
+            for end, level in zip(np.asarray(drawn.ends[i]), levels[i], strict=True)
+        ]
+        for i in range(len(found))
+    ]
+    if form == "ask":
+        wanted = -np.mean(prefixes)
+    else:
+        wanted = ranked(jnp.array(prefixes).reshape(1, -1), drawn.levels.reshape(1, -1), TEMPERATURE)
+    np.testing.assert_allclose(order, wanted, rtol=2e-4)
 
 
 def test_it_learns_and_rests_where_nothing_is_taught(seen, lm):
@@ -117,14 +134,14 @@ def test_it_learns_and_rests_where_nothing_is_taught(seen, lm):
     def update(state, seen, key):
         return learning.update(words, state, seen, jax.random.split(key, SHARDS))
 
-    state, losses = learning.begin(interface()), []
+    state, curve = learning.begin(interface()), []
     alone = jax.tree.map(lambda x: x[None], seen)  # on one device
     for _ in range(60):
         states, loss = update(state, alone, jax.random.PRNGKey(0))  # the same pairs again and again
         state = jax.tree.map(lambda x: x[0], states)
-        losses.append(float(loss[0]))
-    assert losses[-1] < 0.97 * losses[0], losses  # a random decoder can hardly be steered
-    assert np.all(np.diff(losses) < 0.01)
+        curve.append(float(loss[0]))
+    assert curve[-1] < 0.97 * curve[0], curve  # a random decoder can hardly be steered
+    assert np.all(np.diff(curve) < 0.01)
     blind = alone._replace(mask=jnp.zeros_like(alone.mask))
     states, loss = update(state, blind, jax.random.PRNGKey(0))
     assert np.isnan(loss[0])

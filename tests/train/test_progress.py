@@ -1,0 +1,67 @@
+"""How far prefixes of a film came: by hand, and of films that move."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from envs.humanoid.instructions import NUMBERS, Action
+from envs.humanoid.motion_truth import CONDITIONS, Signs
+from train.progress import BEGUN, DONE, HALF, draw_prefixes, levels, lies, ranked, until
+
+KNEEL, GET_UP = Action("kneel"), Action("get up")
+
+
+def film(names):
+    holds = np.array([[name == shown for name in CONDITIONS] for shown in names])
+    return Signs(jnp.asarray(holds), jnp.zeros(len(names)))
+
+
+@pytest.mark.parametrize(
+    ("instruction", "want"),
+    [
+        ((KNEEL,), [BEGUN, BEGUN, BEGUN, DONE, DONE, BEGUN, BEGUN - 1]),
+        ((KNEEL, GET_UP), [BEGUN, BEGUN, BEGUN, HALF, HALF, DONE, HALF - 1]),
+        ((GET_UP, KNEEL), [BEGUN, BEGUN, BEGUN, BEGUN, BEGUN, BEGUN, BEGUN - 1]),
+    ],
+)
+def test_levels(instruction, want):
+    """It stands, kneels down, gets up and falls. Nobody gets up who has not knelt from the beginning."""
+    signs = film(["standing", "standing", "", "kneeling", "kneeling", "standing", ""])
+    lying = jnp.arange(7) == 6
+    found = jax.jit(levels)(signs, jnp.ones(7, bool), lying, jnp.int32(NUMBERS[instruction]))
+    assert found.tolist() == want
+    # a masked frame changes nothing
+    mask = jnp.arange(7) < 5
+    found = jax.jit(levels)(signs, mask, lying & mask, jnp.int32(NUMBERS[instruction]))
+    assert found[:5].tolist() == want[:5] and found[5:].tolist() == [want[4]] * 2
+
+
+def test_bodies_that_lie():
+    half = np.sqrt(0.5)
+    stands, sits = [0, 0, 1.3, 1, 0, 0, 0], [0, 0, 0.35, 1, 0, 0, 0]
+    bows, lies_down = [0, 0, 1.0, half, 0, half, 0], [0, 0, 0.1, half, half, 0, 0]
+    turned = [0, 0, 0.35, half, 0, 0, half]
+    assert lies(jnp.array([stands, sits, bows, turned, lies_down])).tolist() == [False] * 4 + [True]
+
+
+def test_prefixes():
+    signs, mask = film(["standing", "", "kneeling", "kneeling", ""]), jnp.arange(5) < 4
+    never = jnp.zeros(5, bool)
+    which = jnp.int32(NUMBERS[(KNEEL,)])
+    ends, found = draw_prefixes(jax.random.key(0), signs, mask, never, which, 40)
+    assert ends[-1] == 3 and set(ends[:-1].tolist()) == {0, 1, 2, 3}
+    np.testing.assert_array_equal(found, np.where(ends >= 2, DONE, BEGUN))
+    seen = until(mask[None], jnp.array([[1, 4]]))
+    assert seen.tolist() == [[[True, True, False, False, False], [True] * 4 + [False]]]
+
+
+def test_lower_levels_are_to_score_lower():
+    levels = jnp.array([[0, 2, 4, -1], [2, 2, 2, 2]])
+    good, bad = (float(ranked(sign * levels.astype(float), levels, 0.1)) for sign in (1.0, -1.0))
+    assert good < 1e-3 and bad > 5.0
+    logits = np.array([1.0, 2.0, 4.0]) / 2  # of levels 0, 1, 1
+    each = [np.log(np.exp(x) + np.exp(logits[0])) - x for x in logits[1:]]
+    got = ranked(jnp.array([[1.0, 2.0, 4.0]]), jnp.array([[0, 1, 1]]), 2.0)
+    np.testing.assert_allclose(got, np.mean(each), rtol=1e-6)
+    assert float(ranked(jnp.ones((1, 3)), jnp.ones((1, 3), int), 0.1)) == 0.0

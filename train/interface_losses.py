@@ -27,6 +27,7 @@ from train.trajectories import SPOILED, Batch, Dataset, change_instructions, sen
 Protocol = Literal["ml", "contrastive", "success"]
 PROTOCOLS = ("ml", "contrastive", "success")
 NEVER = -1e9  # logit
+RANKED = 0.5  # weight of the order of prefixes
 
 
 _MOST = {"others": None, "spoiled": len(SPOILED), "changed": len(CHANGES), "failing": None, "prefixes": None}
@@ -273,7 +274,8 @@ def loss_of_scores(
     apart = told_apart(own, rest, wrong, temperature).mean()
     if pairs.ends.shape[-1] == 1:  # no prefixes
         return apart
-    return apart + ranked(scores.prefixes.reshape(b, -1), pairs.levels.reshape(b, -1), temperature)
+    order = ranked(scores.prefixes.reshape(b, -1), pairs.levels.reshape(b, -1), temperature)
+    return apart + RANKED * order
 
 
 def value_and_slope(

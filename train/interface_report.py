@@ -166,13 +166,14 @@ decoder and no others.
 
 - **Command**: `{command}`
 - **Protocol**: {protocol}; {epochs} epochs in batches of {batch}, {minutes:.0f} minutes on {device}, the
-  making of {trajectories:,} trajectories and half as many that fail included where they were not read from a
-  file.
+  making of {trajectories:,} trajectories and as many of bodies that fail included where they were not read
+  from a file.
 - **Data**: humanoid motions whose meaning is in their order, half of them under physics, drawn and embedded
   by this project; instructions in {wordings} wordings each. An oracle on states says what was carried out;
   only trajectories that did what they were told are right; wrong ones, where the protocol has any, are
   spoiled, of others, and of bodies that go only a part of their way, or fall; what is still right is no
-  negative.
+  negative. Where it has any, prefixes are ranked too, for policies are paid for them: what is done above the
+  first of two actions, that above the beginning, a body that lies last.
 - **Losses**, mean of each epoch: {losses}.
 
 ## Measured on what was held out

@@ -112,8 +112,7 @@ class Learning:
           keys: uint32 [shards, 2], consumed.
 
         Returns:
-          What was learnt, and the loss, NaN where nothing was taught: no episode carried out anything, and
-          none came further than another.
+          What was learnt, and the loss, NaN where no episode has shown anything yet.
         """
         drawn = jax.vmap(lambda key, seen: draw(key, seen, words, self.goal))(keys, seen)
         count = total(drawn.weight, AXIS)
@@ -127,8 +126,7 @@ class Learning:
         slope = jax.lax.psum(slope, AXIS)
         updates, adam = self.optimizer.update(slope, state.adam, state.interface)  # pyright: ignore
         after = Learnt(optax.apply_updates(state.interface, updates), adam)  # pyright: ignore
-        differ = jnp.ptp(drawn.levels, axis=(1, 2)) > 0
-        taught = (count > 0) | (total(differ, AXIS) > 0)  # without, Adam's momentum would go on alone
+        taught = total(drawn.data.batch.mask, AXIS) > 0  # without, Adam's momentum would go on alone
         after = jax.tree.map(lambda new, old: jnp.where(taught, new, old), after, state)
         return after, jnp.where(taught, total(loss, AXIS), jnp.nan)
 

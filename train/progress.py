@@ -14,6 +14,7 @@ from envs.humanoid.motion_truth import Signs, carried_out
 from jaxrm.rewards.protocols import told_apart
 
 DONE, HALF, BEGUN = 4, 2, 0  # levels; one less where the body lies
+TOGETHER = 2.0  # 1/nats^2, weight of the squared distance between scores of the same level
 LYING = (0.4, 0.6)  # the torso's axis has at most this cosine with the vertical, and lies at most as high, m
 _FIRST = np.array([NUMBERS[(ACTIONS[first],)] for first, _ in action_table()])
 _TWO = np.array([len(instruction) == 2 for instruction in INSTRUCTIONS])
@@ -60,10 +61,14 @@ def until(mask: Bool[Array, "b t"], ends: Int[Array, "b n"]) -> Bool[Array, "b n
 
 
 def ranked(scores: Float[Array, "b n"], levels: Int[Array, "b n"], temperature: float) -> Float[Array, ""]:
-    """A loss: each score is set apart from those of lower levels in its row; the mean over those that have
-    any."""
+    """A loss: each score is set apart from those of lower levels in its row, the mean over those that have
+    any; and scores of the same level are drawn together, or a policy would be paid for how it stands still.
+    """
     b, n = scores.shape
     lower = (levels[:, None] < levels[:, :, None]).reshape(b * n, n)
     apart = told_apart(scores.reshape(-1), jnp.repeat(scores, n, axis=0), lower, temperature)
     some = lower.any(axis=1)
-    return (apart * some).sum() / jnp.maximum(some.sum(), 1)
+    same = (levels[:, None] == levels[:, :, None]) & ~jnp.eye(n, dtype=bool)
+    gaps = (scores[:, None] - scores[:, :, None]) ** 2
+    ties = (gaps * same).sum() / jnp.maximum(same.sum(), 1)
+    return (apart * some).sum() / jnp.maximum(some.sum(), 1) + TOGETHER * ties

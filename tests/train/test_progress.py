@@ -7,7 +7,7 @@ import pytest
 
 from envs.humanoid.instructions import NUMBERS, Action
 from envs.humanoid.motion_truth import CONDITIONS, Signs
-from train.progress import BEGUN, DONE, HALF, draw_prefixes, levels, lies, ranked, until
+from train.progress import BEGUN, DONE, HALF, TOGETHER, draw_prefixes, levels, lies, ranked, until
 
 KNEEL, GET_UP = Action("kneel"), Action("get up")
 
@@ -63,5 +63,5 @@ def test_lower_levels_are_to_score_lower():
     logits = np.array([1.0, 2.0, 4.0]) / 2  # of levels 0, 1, 1
     each = [np.log(np.exp(x) + np.exp(logits[0])) - x for x in logits[1:]]
     got = ranked(jnp.array([[1.0, 2.0, 4.0]]), jnp.array([[0, 1, 1]]), 2.0)
-    np.testing.assert_allclose(got, np.mean(each), rtol=1e-6)
+    np.testing.assert_allclose(got, np.mean(each) + TOGETHER * (4.0 - 2.0) ** 2, rtol=1e-6)
     assert float(ranked(jnp.ones((1, 3)), jnp.ones((1, 3), int), 0.1)) == 0.0

@@ -73,7 +73,7 @@ class PolicyConfig:
     """With likelihood: frames that an episode gives at most, one every --reward-every steps."""
     update_interface_every: int = 0
     """With likelihood: iterations between updates of the interface on the policy's own episodes; 0: none."""
-    interface_learning_rate: float = 1e-4
+    interface_learning_rate: float = 1e-3
     """Of Adam, where the interface learns."""
     baseline: str | None = None
     """With alpha: a sentence that replaces the task's own of the body doing nothing in particular."""

@@ -103,8 +103,9 @@ class TrainingConfig:
     @property
     def negatives(self) -> Negatives:
         """Of the protocol: maximum likelihood has none."""
-        wanted = [self.others, self.spoiled, self.changed, self.failing, self.prefixes]
-        return Negatives(*([0] * 5 if self.protocol == "ml" else wanted))
+        if self.protocol == "ml":
+            return Negatives(0, 0, 0)
+        return Negatives(self.others, self.spoiled, self.changed, self.failing, self.prefixes)
 
     @property
     def folder(self) -> Path:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from envs.humanoid.instructions import ACTIONS, INSTRUCTIONS, NUMBERS, action_table
+from envs.humanoid.instructions import ACTIONS, NUMBERS, action_table
 from envs.humanoid.motion_truth import Signs, carried_out
 from jaxrm.rewards.protocols import told_apart
 
@@ -17,7 +17,7 @@ DONE, HALF, BEGUN = 4, 2, 0  # levels; one less where the body lies
 TOGETHER = 2.0  # 1/nats^2, weight of the squared distance between scores of the same level
 LYING = (0.4, 0.6)  # the torso's axis has at most this cosine with the vertical, and lies at most as high, m
 _FIRST = np.array([NUMBERS[(ACTIONS[first],)] for first, _ in action_table()])
-_TWO = np.array([len(instruction) == 2 for instruction in INSTRUCTIONS])
+_TWO = action_table()[:, 1] >= 0
 
 
 def lies(qpos: Float[Array, "*batch nq"]) -> Bool[Array, "*batch"]:

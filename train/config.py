@@ -20,6 +20,7 @@ OURS = ("scene-clip", "scene-clip-fine")  # CLIPs that come with us; the second 
 _COUNTS = (
     "reward_every", "reward_batch", "eval_episodes", "calls_per_checkpoint", "likelihood_frames", "video_size"
 )  # fmt: skip
+_OF_LIKELIHOOD = ("update_interface_every", "keep_episodes")  # of no use to other rewards
 _POSITIVE = {"ppo": ("epochs", "minibatches"), "sac": ("batch_size", "replay_size")}  # of a learner alone
 
 
@@ -75,6 +76,8 @@ class PolicyConfig:
     """With likelihood: iterations between updates of the interface on the policy's own episodes; 0: none."""
     interface_learning_rate: float = 1e-3
     """Of Adam, where the interface learns."""
+    keep_episodes: int = 0
+    """With likelihood: episodes that are kept in the run's folder, for train interface --episodes."""
     baseline: str | None = None
     """With alpha: a sentence that replaces the task's own of the body doing nothing in particular."""
     alpha: float = 0.0
@@ -211,7 +214,7 @@ class PolicyConfig:
         for name in ("learning_rate", "interface_learning_rate", "max_grad_norm", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
-        for name in ("update_interface_every", "video_episodes", "learning_starts", "seconds_per_call"):
+        for name in (*_OF_LIKELIHOOD, "video_episodes", "learning_starts", "seconds_per_call"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
         self._check_body()
@@ -255,8 +258,8 @@ class PolicyConfig:
                 raise ValueError("reward 'likelihood' takes one goal: there is no mean of sentences")
             if self.negatives:
                 raise ValueError("negatives are of no use to reward 'likelihood'")
-        elif self.update_interface_every:
-            raise ValueError(f"update_interface_every is of no use to reward {self.reward!r}")
+        elif useless := [name for name in _OF_LIKELIHOOD if getattr(self, name)]:
+            raise ValueError(f"{useless[0]} is of no use to reward {self.reward!r}")
         for name, sentences in (("goal", self.goals), ("negatives", self.negatives)):
             if not all(sentence.strip() for sentence in sentences):
                 raise ValueError(f"{name} is empty: say what you want in a sentence")

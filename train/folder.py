@@ -31,6 +31,16 @@ class RunFolder:
         return self.path / "videos"
 
     @property
+    def interface(self) -> Path:
+        """What a reward has learnt."""
+        return self.path / "interface"
+
+    @property
+    def episodes(self) -> Path:
+        """Those that were kept, in a file for each moment; see `train.episodes`."""
+        return self.path / "episodes"
+
+    @property
     def rollouts(self) -> Path:
         return self.path / "rollouts.npz"
 

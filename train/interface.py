@@ -27,7 +27,7 @@ from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards.likelihood import check_fit
 from jaxrm.weights import DecoderCheckpoint
 from jaxrm.weights.fingerprint import label
-from train import interface_report
+from train import episodes, interface_report
 from train.interface_align import align
 from train.interface_data import Datasets, Source, make_or_load
 from train.interface_losses import PROTOCOLS, Negatives, Protocol, Words, draw_pairs, value_and_slope
@@ -63,6 +63,8 @@ class TrainingConfig:
     """Of each kind that is held out."""
     data: Path | None = None
     """A file for the embedded trajectories: written where it is not there, else read."""
+    episodes: tuple[Path, ...] = ()
+    """Runs of policies whose kept episodes are learnt from too; see `train.episodes`."""
     align: int = 0
     """Steps of a start in which frames come to stand for the oracle's words; see `train.interface_align`."""
     epochs: int = 4
@@ -148,7 +150,8 @@ def main(config: TrainingConfig) -> None:
     said = Words.of(lm, config.protocol, config.wordings)
     data = make_or_load(config.source, config.data)
     key_model, key_align, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 4)
-    films = Films.of(data)
+    played = episodes.read(config.episodes, config.model, data["train"].embeddings.shape[1])
+    films = Films.of(data, played)
     interface = new_interface(config, lm, films.all, key_model)
     if config.align:
         interface, misfits = align(interface, lm, films.all, key_align, config.align)
@@ -283,7 +286,7 @@ class Films(NamedTuple):
     """What is trained on, and what of films of bodies that fail is judged by.
 
     Attributes:
-      all: of training, and three quarters of those of bodies that fail.
+      all: of training, three quarters of those of bodies that fail, and what policies have played.
       done, failing: those of them that did what they were told, and those that did not.
       held: the last quarter of those of bodies that fail; some of them may not.
     """
@@ -294,10 +297,11 @@ class Films(NamedTuple):
     held: Dataset
 
     @classmethod
-    def of(cls, data: Datasets) -> "Films":
+    def of(cls, data: Datasets, played: Dataset | None = None) -> "Films":
         loose = data[FAILING]
         count = len(loose.embeddings) * 3 // 4
-        films = jax.tree.map(lambda *x: jnp.concatenate(x), data["train"], loose[slice(count)])
+        parts = [data["train"], loose[slice(count)], *([played] if played else [])]
+        films = jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
         failed = films[np.flatnonzero(~np.asarray(films.batch.done))]
         return cls(films, done_only(films), failed, loose[slice(count, None)])
 

@@ -1,6 +1,7 @@
 """Embedded trajectories in a file, so that several trainings look at the same films once."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from envs import criteria
 from envs.humanoid import concepts, contact, instructions, measure, motion_truth, tasks
 from envs.humanoid.motion_truth import Signs
 from envs.humanoid.motions import Motions
-from train.session import tree_digest
+from train.origin import tree_digest
 from train.trajectories import FAILING, SPLITS, Batch, Dataset, maker
 
 TASK = "standing"  # whose body and scene the trajectories are of
@@ -40,10 +41,14 @@ class Source(NamedTuple):
 
     def stamp(self) -> dict[str, str]:
         """What a file made of it must say: also which weights saw, and which oracle judged."""
-        judged_by = hashlib.sha256(b"".join(Path(str(part.__file__)).read_bytes() for part in ORACLE))
-        named = {name: str(value) for name, value in self._asdict().items()}
-        weights = tree_digest(jaxrm.load_clip(self.model).model)
-        return named | {"weights": weights, "oracle": judged_by.hexdigest()[:16]}
+        return {name: str(value) for name, value in self._asdict().items()} | seen_by(self.model)
+
+
+def seen_by(model: str) -> dict[str, str]:
+    """Which weights saw frames, and which oracle judged them."""
+    judged_by = hashlib.sha256(b"".join(Path(str(part.__file__)).read_bytes() for part in ORACLE))
+    weights = tree_digest(jaxrm.load_clip(model).model)
+    return {"weights": weights, "oracle": judged_by.hexdigest()[:16]}
 
 
 Datasets = dict[str, Dataset]
@@ -77,14 +82,18 @@ def make_or_load(source: Source, file: Path | None) -> Datasets:
         return make(source)
     if not file.exists():
         made = make(source)
-        save(source, made, file)
+        save(source.stamp(), made, file)
         return made
-    return load(source, file)
+    return load(source.stamp(), file, names())
 
 
-def save(source: Source, datasets: Datasets, file: Path) -> None:
-    """Writes a file of arrays, whole or not at all."""
-    arrays = {"source": np.array([f"{name}={value}" for name, value in source.stamp().items()])}
+def save(stamp: dict[str, str], datasets: Datasets, file: Path) -> None:
+    """Writes a file of arrays, whole or not at all.
+
+    Args:
+      stamp: what they were made of.
+    """
+    arrays = {"source": np.array(_lines(stamp))}
     for name, data in datasets.items():
         arrays |= {f"{name}/{place}": np.asarray(x) for place, x in enumerate(jax.tree.leaves(data))}
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -94,26 +103,29 @@ def save(source: Source, datasets: Datasets, file: Path) -> None:
     part.replace(file)
 
 
-def load(source: Source, file: Path) -> Datasets:
+def load(stamp: dict[str, str], file: Path, names: Sequence[str]) -> Datasets:
     """What `save` wrote.
 
     Raises:
-      ValueError: the file holds the datasets of another source, or something else.
+      ValueError: the file holds what was made of something else, or no trajectories.
     """
     like = jax.tree.structure(Dataset(Batch(0, 0, 0, 0, Signs(0, 0), 0), 0))  # pyright: ignore
     try:
         with np.load(file, allow_pickle=False) as opened:
-            made = tuple(opened["source"].tolist())
+            made = opened["source"].tolist()
             found = {
                 name: [jnp.asarray(opened[f"{name}/{place}"]) for place in range(like.num_leaves)]
-                for name in names()
+                for name in names
             }
     except (KeyError, OSError, EOFError, ValueError) as error:
         raise ValueError(f"{file} holds no trajectories that were embedded here: {error}") from error
-    wanted = tuple(f"{name}={value}" for name, value in source.stamp().items())
-    if made != wanted:
+    if made != _lines(stamp):
         raise ValueError(
-            f"{file} holds trajectories of {', '.join(made)}; wanted are those of {', '.join(wanted)}: name"
-            " another file, or remove it"
+            f"{file} holds trajectories of {', '.join(made)}; wanted are those of"
+            f" {', '.join(_lines(stamp))}: name another file, or remove it"
         )
     return {name: jax.tree.unflatten(like, leaves) for name, leaves in found.items()}
+
+
+def _lines(stamp: dict[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in stamp.items()]

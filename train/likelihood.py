@@ -11,6 +11,7 @@ reward is the number that was computed when the transition was collected.
 """
 
 import dataclasses
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -36,10 +37,10 @@ from jaxrm.rewards.likelihood_reward import LikelihoodReward, encode_frames
 from jaxrm.types import Pose
 from jaxrm.weights import DecoderCheckpoint
 from jaxrm.weights.embed import run
+from train import episodes
 from train.config import PolicyConfig
 from train.interface_losses import Words
 from train.likelihood_update import WORDINGS, Learning, Learnt, Seen, number_of
-from train.progress import lies
 from train.rewards import Looks, LoopReward, TrajectoryScore, Update, in_blocks, rows_in_blocks
 
 
@@ -60,8 +61,8 @@ class Prefix(NamedTuple):
 
     Attributes:
       embeddings: of its frames in order, zeros behind them.
-      signs: what an oracle saw of each frame, and whether the body lay, leaves [worlds, frames, ...]; nothing
-        where nothing is learnt.
+      signs: what an oracle saw of each frame, and the state, leaves [worlds, frames, ...]; nothing where it
+        is not asked.
       count: how many there are.
       value: the score of what was shown; without meaning while `count` is 0.
       over: the episode has ended, and all this is forgotten when the next one is looked at.
@@ -104,6 +105,7 @@ class Reader:
       block: frames drawn, and worlds read, at a time.
       discount: of the time from one frame to the next, to score differences; None: prefixes themselves.
       learning: how the interface learns along; None: it does not.
+      watched: an oracle looks at each frame too.
     """
 
     env: Env
@@ -112,10 +114,11 @@ class Reader:
     block: int
     discount: float | None
     learning: Learning | None = None
+    watched: bool = False
 
     def begin(self, worlds: int) -> Prefix:
         signs = ()
-        if self.learning is not None:
+        if self.watched:
             pose = self.env.pose_at(self.env.mj_model.qpos0)
             signs = jax.tree.map(
                 lambda x: jnp.zeros((worlds, self.frames, *x.shape), x.dtype),
@@ -154,14 +157,14 @@ class Reader:
         def on_block(block: Pose) -> tuple[Array, Any]:
             with jax.default_matmul_precision("highest"):
                 frames = jax.vmap(lambda pose: self.env.frame(pose, size, size))(block)
-                signs = () if self.learning is None else jax.vmap(self._signs)(block)
+                signs = jax.vmap(self._signs)(block) if self.watched else ()
             return run(encode_frames, reward.vision, frames, reward.images), signs
 
         return in_blocks(on_block, poses, self.block)
 
-    def _signs(self, pose: Pose) -> tuple[Signs, Bool[Array, ""]]:
+    def _signs(self, pose: Pose) -> tuple[Signs, Float[Array, "nq"]]:
         assert isinstance(self.env, Humanoid)
-        return signs_of(self.env.measures(pose), pose.qpos), lies(pose.qpos)
+        return signs_of(self.env.measures(pose), pose.qpos), pose.qpos
 
     def _differences(
         self, reward: LikelihoodReward, memory: Prefix, values: Array, first: Array
@@ -250,7 +253,9 @@ def make(config: PolicyConfig, env: Env) -> LoopReward:
         form=config.likelihood_form,
     )
     check_frames_fit(reward, frames)
-    words, learning = _words_and_learning(config, env, lm, goal)
+    watched = bool(config.update_interface_every or config.keep_episodes)
+    number = number_of(goal, env) if watched else 0
+    words, learning = _words_and_learning(config, number, lm)
     reader = Reader(
         env,
         frames,
@@ -258,26 +263,38 @@ def make(config: PolicyConfig, env: Env) -> LoopReward:
         max(1, config.reward_batch // config.runs),  # runs are a batch axis of every block
         config.gamma**config.reward_every if config.likelihood_difference else None,
         learning,
+        watched,
     )
     between = "zero" if config.likelihood_difference else None
-    trajectory = TrajectoryScore(reader.begin, reader.read, config.reward_every, between)
     models = f"{config.model}, {config.interface}, {config.lm}"
-    name = f"likelihood ({config.likelihood_form}; {models}; {frames} frames an episode)"
-    weights = LoopWeights(reward, words)
+    made = LoopReward(
+        f"likelihood ({config.likelihood_form}; {models}; {frames} frames an episode)",
+        LoopWeights(reward, words),
+        (),
+        TrajectoryScore(reader.begin, reader.read, config.reward_every, between),
+        (goal,),
+    )
+    if config.keep_episodes:
+        made = made._replace(keep=episodes.keeper(config, number))
     if learning is None:
-        return LoopReward(name, weights, (), trajectory, (goal,))
+        return made
     update = Update(reader.update, learning.every, ("interface_loss",))
-    return LoopReward(name, weights, learning.begin(reward.interface), trajectory, (goal,), update)
+    return made._replace(state=learning.begin(reward.interface), updates=update, save=_save)
+
+
+def _save(state: Learnt, folder: Path) -> None:
+    """The interface, as `jaxrm.load_interface` takes it."""
+    jaxrm.save_interface(state.interface, folder)
 
 
 def _words_and_learning(
-    config: PolicyConfig, env: Env, lm: DecoderCheckpoint, goal: str
+    config: PolicyConfig, number: int, lm: DecoderCheckpoint
 ) -> tuple[Words | None, Learning | None]:
     """What the interface learns from, if it does."""
     if not config.update_interface_every:
         return None, None
     protocol = "success" if config.likelihood_form == "ask" else "contrastive"
-    learning = Learning(number_of(goal, env), config.update_interface_every, config.interface_learning_rate)
+    learning = Learning(number, config.update_interface_every, config.interface_learning_rate)
     return Words.of(lm, protocol, WORDINGS), learning
 
 

@@ -26,7 +26,7 @@ from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.rewards.likelihood_reward import LikelihoodReward
 from jaxrm.rewards.protocols import told_apart
 from train.interface_losses import Words, score_rows
-from train.progress import DONE, draw_prefixes, ranked, until
+from train.progress import DONE, draw_prefixes, lies, ranked, until
 from train.sums import AXIS, total
 from train.trajectories import Batch, Dataset, change_instructions, spoil
 
@@ -49,13 +49,13 @@ class Learnt(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Episodes so far, [n, ...]: what the tower and the oracle saw of each frame, whether the body lay, and
-    which frames are there."""
+    """Episodes so far, [n, ...]: what the tower and the oracle saw of each frame, of which state, and which
+    frames are there."""
 
     embeddings: Float[Array, "n t d"]
     mask: Bool[Array, "n t"]
     signs: Signs
-    lying: Bool[Array, "n t"]
+    qpos: Float[Array, "n t nq"]
 
 
 class Wrong(NamedTuple):
@@ -140,8 +140,7 @@ def draw(key: Array, seen: Seen, words: Words, goal: int) -> Wrong:
     done = jax.vmap(truth)(seen.signs, seen.mask)
     chance = jax.random.gumbel(keys[1], done.shape).at[:, goal].add(GOAL_FIRST)
     which = jnp.argmax(jnp.where(done, chance, -jnp.inf), axis=1).astype(jnp.int32)
-    nothing = jnp.zeros((*seen.mask.shape, 0))
-    batch = Batch(nothing, seen.mask, which, done, seen.signs, jnp.zeros(count, bool))
+    batch = Batch(seen.qpos, seen.mask, which, done, seen.signs, jnp.zeros(count, bool))
     data = Dataset(batch, seen.embeddings)
     worse = spoil(keys[2], data)
     changed, is_changed = change_instructions(keys[3], batch)
@@ -149,7 +148,7 @@ def draw(key: Array, seen: Seen, words: Words, goal: int) -> Wrong:
     is_wrong = jnp.concatenate([~done[:, goal, None], is_changed, worse.wrong], axis=1)
     key_goal, *keys_ends = jax.random.split(jax.random.fold_in(key, 1), count + 1)
     ends, levels = jax.vmap(draw_prefixes, in_axes=(0, 0, 0, 0, None, None))(
-        jnp.stack(keys_ends), seen.signs, seen.mask, seen.lying, jnp.int32(goal), PREFIXES
+        jnp.stack(keys_ends), seen.signs, seen.mask, lies(seen.qpos), jnp.int32(goal), PREFIXES
     )
     return Wrong(
         data,
@@ -202,11 +201,14 @@ def number_of(goal: str, env: Env) -> int:
       ValueError: there is no oracle for this body, or for this sentence.
     """
     if not isinstance(env, Humanoid):
-        raise ValueError(f"update_interface_every needs an oracle of what was done; {env.name!r} has none")
+        raise ValueError(
+            f"interfaces learn from what an oracle saw; {env.name!r} has none: leave out"
+            " update_interface_every and keep_episodes"
+        )
     found = [number for number, one in enumerate(INSTRUCTIONS) if goal in wordings(one)]
     if not found:
         raise ValueError(
-            f"update_interface_every needs an instruction that the oracle can judge, not {goal!r}:"
+            f"interfaces learn from an instruction that the oracle can judge, not {goal!r}:"
             f" say for example {wordings(INSTRUCTIONS[0])[0]!r}"
         )
     return found[0]

@@ -1,12 +1,14 @@
-"""How a checkpoint that comes with the project was made, as its card says it."""
+"""Where something came from: which weights they were, how a checkpoint was made, as its card says it."""
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 
 def origin(program: str, config: Any, seconds: float, without: Collection[str] = ()) -> dict[str, Any]:
@@ -41,3 +43,11 @@ def check_free(folder: Path, overwrite: bool) -> None:
     """Raises FileExistsError where a folder holds a checkpoint that is not to be replaced."""
     if (folder / "config.json").exists() and not overwrite:
         raise FileExistsError(f"{str(folder)!r} holds a checkpoint: take another --out, or --overwrite")
+
+
+def tree_digest(tree: Any) -> str:
+    """Of all arrays of a tree, in order."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()[:16]

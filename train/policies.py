@@ -20,9 +20,10 @@ from train.config import PolicyConfig
 from train.folder import RunFolder
 from train.mesh import make_mesh
 from train.networks import init_statistics
+from train.origin import tree_digest
 from train.parts import Parts, build_actor, make_env
 from train.program import make_program
-from train.session import Seat, Session, tree_digest, versions
+from train.session import Seat, Session, versions
 from train.status import announce
 from train.success import none_seen
 

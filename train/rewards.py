@@ -1,6 +1,7 @@
 """What judges the stored poses inside the loop: frozen weights, a state that learns, a pure score."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -72,6 +73,9 @@ class LoopReward(NamedTuple):
         episode so far; None means the environment's own ground-truth reward, which the unroll has stored.
       goals: the sentences; none for the ground truth.
       updates: how it learns; None: it does not.
+      keep: `keep(memory, file)` writes what running episodes have shown, leaves [shards, worlds, ...], on the
+        host; None: it keeps nothing.
+      save: `save(state, folder)` writes what it has learnt, likewise.
       own: where several tasks share a program, which leaves of `weights` every run has of its own,
         [runs, ...]; the others all share. Empty otherwise; see `join_rewards`.
     """
@@ -82,6 +86,8 @@ class LoopReward(NamedTuple):
     score: Score | TrajectoryScore | None
     goals: tuple[str, ...]
     updates: Update | None = None
+    keep: Callable[[Any, Path], None] | None = None
+    save: Callable[[Any, Path], None] | None = None
     own: tuple[bool, ...] = ()
 
     @property

@@ -5,7 +5,6 @@ Every task and seed has a run's folder of its own, the same as that of a single 
 
 import contextlib
 import dataclasses
-import hashlib
 import math
 import platform
 import time
@@ -21,12 +20,13 @@ from rich.console import Console
 from tensorboardX import SummaryWriter
 
 from envs.types import Env, has_truth
-from train import evaluation, video
+from train import episodes, evaluation, video
 from train.checkpoint import Checkpoints
 from train.config import PolicyConfig
 from train.evaluation import Rollouts
 from train.folder import RunFolder
 from train.learner import TrainState
+from train.origin import tree_digest
 from train.parts import Parts, judged_part
 from train.program import FIGURES_PER_CALL, Program, join_runs, make_program, split_runs, state_like
 from train.status import StatusLine, training_line
@@ -156,7 +156,7 @@ class Session:
         iteration, calls, count = int(state.iteration), 0, 1
         lasts: list[Row] = []
         while iteration < config.iterations:
-            count = min(count, config.iterations - iteration, FIGURES_PER_CALL)
+            count = min(count, self._until_kept(iteration), FIGURES_PER_CALL)
             called = time.monotonic()
             state, figures = advance(state, self.parts.reward.weights, jnp.int32(count))
             rows = self._rows({k: np.asarray(v) for k, v in figures.items()}, iteration, count)
@@ -167,6 +167,8 @@ class Session:
             iteration, calls, lasts = iteration + count, calls + 1, [of_seat[-1] for of_seat in rows]
             left = (config.iterations - iteration) * seconds / count
             self._show(status, lasts, count / seconds, left, last=iteration == config.iterations)
+            if self.parts.reward.keep and iteration in episodes.moments(config.iterations):
+                self._keep(state)
             if calls % config.calls_per_checkpoint == 0 or iteration == config.iterations:
                 self._save(state)
             count = max(1, round(config.seconds_per_call * count / seconds))
@@ -177,6 +179,19 @@ class Session:
             seat.checkpoints.wait()
         for seat, one in zip(self.seats, split_runs(state, self.program.runs), strict=True):
             seat.checkpoints.save(one, self._about(seat))
+
+    def _until_kept(self, iteration: int) -> int:
+        """Iterations until episodes are kept, or the end."""
+        last = self.config.iterations
+        stops = episodes.moments(last) if self.parts.reward.keep else (last,)
+        return min(stop for stop in stops if stop > iteration) - iteration
+
+    def _keep(self, state: TrainState) -> None:
+        """Running episodes; a resumed run writes the same ones again."""
+        assert self.parts.reward.keep is not None
+        for seat, one in self._each(state):
+            name = f"{int(state.iteration):09}.npz"  # in the order of time
+            self.parts.reward.keep(one.reward_memory, seat.folder.episodes / name)
 
     def _rows(self, figures: dict[str, np.ndarray], iteration: int, count: int) -> list[list[Row]]:
         """Rows of each seat; a figure that is not defined is None."""
@@ -218,6 +233,8 @@ class Session:
         known = has_truth(self.parts.env)
         end = evaluation.summary(rollouts, threshold, stride=self.parts.reward.stride, has_truth=known)
         evaluation.save(rollouts, seat.folder.rollouts, has_truth=known)
+        if self.parts.reward.save:
+            self.parts.reward.save(state.reward_state, seat.folder.interface)
         seat.film(rollouts, "end")
         env_steps = int(state.iteration) * config.steps_per_iteration
         goals = (seat.env.goal,) if self.config.also else self.parts.reward.goals
@@ -258,14 +275,6 @@ class Session:
 def _mean(values: list[float | None]) -> float:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else math.nan
-
-
-def tree_digest(tree: Any) -> str:
-    """Of all arrays of a tree, in order."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(tree):
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def versions() -> dict[str, str]:

@@ -168,7 +168,17 @@ def test_differences_of_answers_go_on_over_unrolls_and_begin_anew_with_episodes(
         np.testing.assert_allclose(found[begin:end, world], wanted[: end - begin], atol=2e-5)
 
 
-def test_a_whole_run_is_judged_by_the_episodes_own_prefixes(interface, tmp_path):
+def test_a_whole_run_is_judged_by_the_episodes_own_prefixes(interface, tmp_path, monkeypatch):
+    """And keeps what its reward keeps."""
+    make, kept = likelihood.make, {}
+
+    def that_keeps(*args):
+        return make(*args)._replace(
+            keep=lambda memory, file: kept.update({file.name: memory.count.shape}),
+            save=lambda state, folder: kept.update({folder.name: state}),
+        )
+
+    monkeypatch.setattr(likelihood, "make", that_keeps)
     settings = config(interface, "ppo", reward_every=10, unroll_length=20, steps=2 * 20 * WORLDS)
     settings = train.PolicyConfig(
         **{**vars(settings), "eval_episodes": 3, "video_episodes": 0, "out": tmp_path / "run"}
@@ -178,6 +188,8 @@ def test_a_whole_run_is_judged_by_the_episodes_own_prefixes(interface, tmp_path)
     rollouts = np.load(run.folder / "rollouts.npz")
     frames = np.stack([draw(Pendulum(), qpos[9::10]) for qpos in rollouts["qpos"]])
     np.testing.assert_allclose(rollouts["reward"][:, 9::10], outside_of(settings).prefixes(frames), atol=2e-5)
+    worlds = (8, WORLDS // 8)
+    assert kept == {"000000001.npz": worlds, "000000002.npz": worlds, "interface": ()}
 
 
 @pytest.mark.parametrize(

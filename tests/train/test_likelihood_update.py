@@ -11,12 +11,14 @@ import pytest
 import envs
 import jaxrm
 import train
+from envs.humanoid import motion_truth
 from envs.humanoid.instructions import INSTRUCTIONS, NUMBERS
 from envs.humanoid.motion_truth import CONDITIONS, Signs, truth
 from envs.humanoid.tasks import ORDERED
 from envs.pendulum import Pendulum
 from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards.likelihood import LikelihoodWeights, Trajectories, score
+from train import episodes
 from train.interface_losses import Words
 from train.likelihood_update import TEMPERATURE, Learning, Seen, draw, losses, number_of
 from train.progress import DONE, ranked
@@ -42,8 +44,14 @@ def seen():
     mask[:, 0] = False
     signs = Signs(jnp.asarray(holds), jnp.zeros(shape))
     embeddings = draw.normal(size=(*shape, WIDTH)) * mask[..., None]
-    lying = jnp.asarray((draw.random(shape) < 0.2) & mask)
-    return Seen(jnp.asarray(embeddings, jnp.float32), jnp.asarray(mask), signs, lying)
+    lying = draw.random(shape) < 0.2
+    return Seen(jnp.asarray(embeddings, jnp.float32), jnp.asarray(mask), signs, bodies(lying))
+
+
+def bodies(lying: np.ndarray):
+    """Root states of bodies that stand or lie on their front."""
+    stands, lies = np.array([0, 0, 1.2, 1, 0, 0, 0]), np.array([0, 0, 0.2, 0.5**0.5, 0, 0.5**0.5, 0])
+    return jnp.asarray(np.where(lying[..., None], lies, stands), jnp.float32)
 
 
 def interface() -> Interface:
@@ -177,6 +185,7 @@ def test_in_the_loop_of_a_humanoid(algo, tmp_path):
         allow_unknown_words=True,
         episode_length=60,
         update_interface_every=2,
+        keep_episodes=16,
         steps=4 * 160,
         algo=algo,
         eval_episodes=2,
@@ -189,3 +198,11 @@ def test_in_the_loop_of_a_humanoid(algo, tmp_path):
     assert train.evaluate(run.folder)["reward"] == run.result["reward_end"]
     with np.load(run.folder / "rollouts.npz") as rollouts:
         assert rollouts["episode_success"].shape == (2,)
+    learnt = jaxrm.load_interface(run.folder / "interface")
+    changed = jax.tree.map(lambda x, y: bool((x != y).any()), learnt, interface())
+    assert any(jax.tree.leaves(changed))
+    played = episodes.read([run.folder], config.model, frames=8)
+    assert played.embeddings.shape[:2] == (16, 8) and played.batch.mask[:, :6].any()
+    signs = jax.jit(jax.vmap(partial(motion_truth.signs, envs.make(config.task))))(played.batch.qpos)
+    there = np.asarray(played.batch.mask)
+    np.testing.assert_array_equal(played.batch.signs.holds[there], signs.holds[there])

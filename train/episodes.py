@@ -1,0 +1,84 @@
+"""Episodes of a policy while it learns, kept as films that interfaces learn from.
+
+A policy finds what pleases a frozen reward and does not do what was said; films that we plan show nothing of
+the kind. What tower and oracle saw of its running episodes is written while it learns, evenly over the run:
+
+    python -m train policy TASK --reward likelihood --keep-episodes 4096
+    python -m train interface --episodes runs/RUN
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envs.humanoid.motion_truth import truth
+from train.config import PolicyConfig
+from train.folder import RunFolder
+from train.interface_data import load, save, seen_by
+from train.trajectories import Batch, Dataset
+
+MOMENTS = 32  # of a run at which running episodes are kept
+NAME = "episodes"  # of the dataset in a file
+
+
+def moments(iterations: int) -> tuple[int, ...]:
+    """After which iterations of a run episodes are kept; the last is one of them."""
+    count = min(MOMENTS, iterations)
+    return tuple((place + 1) * iterations // count for place in range(count))
+
+
+def keeper(config: PolicyConfig, number: int) -> Callable[[Any, Path], None]:
+    """`keep(memory, file)` of a run whose goal is the instruction of this number: writes those running
+    episodes that have shown most; `memory` is a `train.likelihood.Prefix` that an oracle watched."""
+    stamp = seen_by(str(config.model))
+    most = -(-config.keep_episodes // len(moments(config.iterations)))
+
+    def keep(memory: Any, file: Path) -> None:
+        memory = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:]), memory)
+        shown = np.flatnonzero(memory.count)
+        shown = shown[np.argsort(-memory.count[shown], kind="stable")][:most]
+        memory = jax.tree.map(lambda x: x[shown], memory)
+        mask, (signs, qpos) = np.arange(memory.embeddings.shape[1]) < memory.count[:, None], memory.signs
+        done = jax.jit(jax.vmap(truth))(signs, mask)
+        which, physics = jnp.full(len(shown), number, jnp.int32), jnp.ones(len(shown), bool)
+        batch = Batch(qpos, jnp.asarray(mask), which, done, signs, physics)
+        save(stamp, {NAME: Dataset(batch, memory.embeddings.astype(np.float16))}, file)
+
+    return keep
+
+
+def read(runs: Sequence[Path], model: str, frames: int) -> Dataset | None:
+    """What runs have kept, in films of as many frames; None of no runs.
+
+    Raises:
+      FileNotFoundError: a run has kept no episodes.
+      ValueError: another tower or oracle saw them, a file holds something else, or episodes are longer.
+    """
+    parts = []
+    for run in runs:
+        files = sorted(RunFolder(run).episodes.glob("*.npz"))
+        if not files:
+            raise FileNotFoundError(f"{str(run)!r} has kept no episodes: train it with --keep-episodes N")
+        parts += [load(seen_by(model), file, (NAME,))[NAME] for file in files]
+    if not parts:
+        return None
+    longest = max(part.embeddings.shape[1] for part in parts)
+    if longest > frames:
+        raise ValueError(f"episodes of {longest} frames are longer than films, which have {frames}")
+    return jax.tree.map(lambda *x: jnp.concatenate(x), *(_lengthened(part, frames) for part in parts))
+
+
+def _lengthened(data: Dataset, frames: int) -> Dataset:
+    """With places for more frames, which do not count."""
+    more = frames - data.embeddings.shape[1]
+
+    def pad(x: Any) -> Any:
+        return jnp.pad(x, [(0, 0), (0, more), *[(0, 0)] * (x.ndim - 2)])
+
+    batch = data.batch
+    qpos, mask, signs = jax.tree.map(pad, (batch.qpos, batch.mask, batch.signs))
+    return Dataset(batch._replace(qpos=qpos, mask=mask, signs=signs), pad(data.embeddings))

@@ -29,7 +29,7 @@ from jaxrm.weights import DecoderCheckpoint
 from jaxrm.weights.fingerprint import label
 from train import episodes, interface_report
 from train.interface_align import align
-from train.interface_data import Datasets, Source, make_or_load
+from train.interface_data import Datasets, Source, make_or_load, make_told
 from train.interface_losses import PROTOCOLS, Negatives, Protocol, Words, draw_pairs, value_and_slope
 from train.mesh import spread_rows
 from train.origin import check_free
@@ -65,6 +65,8 @@ class TrainingConfig:
     """A file for the embedded trajectories: written where it is not there, else read."""
     episodes: tuple[Path, ...] = ()
     """Runs of policies whose kept episodes are learnt from too; see `train.episodes`."""
+    shown: int = 1024
+    """With episodes: further films of each instruction that those policies were told."""
     align: int = 0
     """Steps of a start in which frames come to stand for the oracle's words; see `train.interface_align`."""
     epochs: int = 4
@@ -97,6 +99,8 @@ class TrainingConfig:
             raise ValueError(
                 "wanted a batch of 2 at least, a wording and an epoch at least, and a temperature above 0"
             )
+        if self.shown < 1:
+            raise ValueError(f"shown is {self.shown}, wanted 1 at least")
         if self.chunk < 0 or (self.chunk and self.batch % self.chunk):
             raise ValueError(f"chunk is {self.chunk}, wanted a divisor of the batch of {self.batch}")
         if self.negatives.others >= self.batch:
@@ -151,7 +155,7 @@ def main(config: TrainingConfig) -> None:
     data = make_or_load(config.source, config.data)
     key_model, key_align, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 4)
     played = episodes.read(config.episodes, config.model, data["train"].embeddings.shape[1])
-    films = Films.of(data, played)
+    films = Films.of(data, *([] if played is None else [played, told_the_same(config, played)]))
     interface = new_interface(config, lm, films.all, key_model)
     if config.align:
         interface, misfits = align(interface, lm, films.all, key_align, config.align)
@@ -170,6 +174,13 @@ def main(config: TrainingConfig) -> None:
         line = f"epoch {len(losses):>3}  loss {losses[-1]:.4f}  {time.time() - begun:5.0f} s"
         console.print(line, highlight=False)
     report(config, lm, interface, data, key_judge, console)
+
+
+def told_the_same(config: TrainingConfig, played: Dataset) -> Dataset:
+    """Films that show what policies were told: these do hardly any of it, and of all instructions one is
+    rare."""
+    numbers = tuple(int(number) for number in np.unique(played.batch.which))
+    return make_told(config.source, numbers, config.shown, config.data)
 
 
 def report(
@@ -286,7 +297,7 @@ class Films(NamedTuple):
     """What is trained on, and what of films of bodies that fail is judged by.
 
     Attributes:
-      all: of training, three quarters of those of bodies that fail, and what policies have played.
+      all: of training, three quarters of those of bodies that fail, and what else there is.
       done, failing: those of them that did what they were told, and those that did not.
       held: the last quarter of those of bodies that fail; some of them may not.
     """
@@ -297,11 +308,10 @@ class Films(NamedTuple):
     held: Dataset
 
     @classmethod
-    def of(cls, data: Datasets, played: Dataset | None = None) -> "Films":
+    def of(cls, data: Datasets, *more: Dataset) -> "Films":
         loose = data[FAILING]
         count = len(loose.embeddings) * 3 // 4
-        parts = [data["train"], loose[slice(count)], *([played] if played else [])]
-        films = jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
+        films = jax.tree.map(lambda *x: jnp.concatenate(x), data["train"], loose[slice(count)], *more)
         failed = films[np.flatnonzero(~np.asarray(films.batch.done))]
         return cls(films, done_only(films), failed, loose[slice(count, None)])
 

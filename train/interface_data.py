@@ -1,7 +1,7 @@
 """Embedded trajectories in a file, so that several trainings look at the same films once."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from train.origin import tree_digest
 from train.trajectories import FAILING, SPLITS, Batch, Dataset, maker
 
 TASK = "standing"  # whose body and scene the trajectories are of
+TOLD = 0x746F6C64  # stream of keys
 BLOCK = 256  # trajectories a call of the compiled program
 ORACLE = (concepts, contact, criteria, instructions, measure, motion_truth)  # what it says follows from these
 _TRAIN = "train"
@@ -62,8 +63,7 @@ def names() -> tuple[str, ...]:
 def make(source: Source) -> Datasets:
     """Makes, films and embeds trajectories: of training, of each kind that is held out, and as many as of
     training of bodies that fail."""
-    clip = jaxrm.load_clip(source.model)
-    build = maker(Motions(tasks.factory(TASK)()), clip.model, clip.processor.images, block=BLOCK)
+    build = _maker(source.model)
     keys = jax.random.split(jax.random.key(source.seed), len(names()))
     made = {}
     for name, key in zip(names(), keys, strict=True):
@@ -72,19 +72,42 @@ def make(source: Source) -> Datasets:
     return made
 
 
+def make_told(source: Source, numbers: tuple[int, ...], count: int, file: Path | None) -> Dataset:
+    """Films of training that show these instructions and no others, at least `count` of each; kept beside
+    the `file` of the others."""
+    stamp = source.stamp() | {"told": str(numbers), "count": str(count)}
+    beside = file and file.with_stem(f"{file.stem}-told")
+    key = jax.random.fold_in(jax.random.key(source.seed), TOLD)
+
+    def build() -> Datasets:
+        return {"told": _maker(source.model)(key, count * len(numbers), _TRAIN, numbers)}
+
+    return _load_or(build, stamp, beside, ("told",))["told"]
+
+
+def _maker(model: str) -> Callable[..., Dataset]:
+    clip = jaxrm.load_clip(model)
+    return maker(Motions(tasks.factory(TASK)()), clip.model, clip.processor.images, block=BLOCK)
+
+
 def make_or_load(source: Source, file: Path | None) -> Datasets:
     """The datasets of a file, which is written first where it is not there; None: made and kept nowhere.
 
     Raises:
       ValueError: the file holds the datasets of another source, or something else.
     """
-    if file is None:
-        return make(source)
-    if not file.exists():
-        made = make(source)
-        save(source.stamp(), made, file)
-        return made
-    return load(source.stamp(), file, names())
+    return _load_or(lambda: make(source), source.stamp(), file, names())
+
+
+def _load_or(
+    build: Callable[[], Datasets], stamp: dict[str, str], file: Path | None, names: Sequence[str]
+) -> Datasets:
+    if file is not None and file.exists():
+        return load(stamp, file, names)
+    made = build()
+    if file is not None:
+        save(stamp, made, file)
+    return made
 
 
 def save(stamp: dict[str, str], datasets: Datasets, file: Path) -> None:
@@ -109,7 +132,7 @@ def load(stamp: dict[str, str], file: Path, names: Sequence[str]) -> Datasets:
     Raises:
       ValueError: the file holds what was made of something else, or no trajectories.
     """
-    like = jax.tree.structure(Dataset(Batch(0, 0, 0, 0, Signs(0, 0), 0), 0))  # pyright: ignore
+    like = jax.tree.structure(Dataset(Batch(0, 0, 0, 0, Signs(0, 0, 0), 0), 0))  # pyright: ignore
     try:
         with np.load(file, allow_pickle=False) as opened:
             made = opened["source"].tolist()

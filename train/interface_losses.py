@@ -108,7 +108,7 @@ class Pairs(NamedTuple):
     spoiled: Bool[Array, "b q"]
     changed: Bool[Array, "b c"]
     ends: Int[Array, "b 1+f n+1"]
-    levels: Int[Array, "b 1+f n+1"]
+    levels: Float[Array, "b 1+f n+1"]
     same: tuple[Bool[Array, "b k"], Bool[Array, "b k"]]
 
 

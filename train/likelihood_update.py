@@ -79,7 +79,7 @@ class Wrong(NamedTuple):
     is_wrong: Bool[Array, "b r+q"]
     weight: Float[Array, "b"]
     ends: Int[Array, "b n"]
-    levels: Int[Array, "b n"]
+    levels: Float[Array, "b n"]
     goal: Int[Array, ""]
 
 

@@ -74,13 +74,20 @@ class Batch(NamedTuple):
         return self.truth[:, self.which]
 
 
-def draw_instructions(key: Array, count: int, split: str = "train") -> Int[Array, "count"]:
+def draw_instructions(
+    key: Array, count: int, split: str = "train", among: tuple[int, ...] = ()
+) -> Int[Array, "count"]:
     """Numbers of instructions that a body can carry out; of "combinations" those held out, else the others.
+
+    Args:
+      among: those to draw from, each as often; without, from all of the split.
 
     Raises:
       ValueError: another split.
     """
     _check_split(split)
+    if among:
+        return jax.random.choice(key, jnp.array(among, jnp.int32), (count,))
     numbers = np.flatnonzero(feasible() & (held_out() == (split == "combinations")))
     single = np.array([len(INSTRUCTIONS[number]) == 1 for number in numbers])
     share = SINGLES if single.any() else 0.0
@@ -118,8 +125,13 @@ class Planned(NamedTuple):
     clumsy: Float[Array, "b joints"]
 
 
-def plan(motions: Motions, key: Array, count: int, split: str = "train") -> Planned:
+def plan(
+    motions: Motions, key: Array, count: int, split: str = "train", among: tuple[int, ...] = ()
+) -> Planned:
     """Draws `count` trajectories, none of them under physics yet. Pure.
+
+    Args:
+      among: numbers of the instructions to carry out, as `draw_instructions` takes them.
 
     Raises:
       ValueError: another split, or a count below 2.
@@ -128,9 +140,9 @@ def plan(motions: Motions, key: Array, count: int, split: str = "train") -> Plan
     if count < 2:
         raise ValueError(f"count is {count}, wanted 2 at least: half are kinematic, half under physics")
     if split == FAILING:
-        return _plan_failing(motions, key, count)
+        return _plan_failing(motions, key, count, among)
     key_which, key_plan = jax.random.split(key)
-    which = draw_instructions(key_which, count, split)
+    which = draw_instructions(key_which, count, split, among)
     speeds, views = ("held out" if split == kind else "train" for kind in ("speeds", "views"))
 
     def follow(key: Array, which: Array) -> tuple[Array, Array]:
@@ -141,11 +153,11 @@ def plan(motions: Motions, key: Array, count: int, split: str = "train") -> Plan
     return Planned(*paths, which, jnp.zeros((count, motions.parts.shape[1])))
 
 
-def _plan_failing(motions: Motions, key: Array, count: int) -> Planned:
+def _plan_failing(motions: Motions, key: Array, count: int, among: tuple[int, ...]) -> Planned:
     """Some go a part of their way; those that go under physics are clumsy: an arm may do what it is told
     while the legs give way, as a policy's do that has not learnt to stand."""
     keys = jax.random.split(key, 6)
-    which = draw_instructions(keys[0], count)
+    which = draw_instructions(keys[0], count, among=among)
     shares = jax.random.uniform(keys[1], (count,), minval=HALF_HEARTED[0], maxval=HALF_HEARTED[1])
     whole = jax.random.bernoulli(keys[2], WHOLE, (count,))
 
@@ -226,9 +238,10 @@ class Dataset(NamedTuple):
 
 def maker(
     motions: Motions, vision: Network, images: ImageSettings, *, block: int = 256, dtype: str = "float16"
-) -> Callable[[Array, int, str], Dataset]:
-    """A function of key, count and split that makes datasets as `dataset` does, several of them with one
-    compiled program for physics, drawing and embedding: only the plans of a split are its own.
+) -> Callable[..., Dataset]:
+    """`make(key, count, split="train", among=())` makes datasets as `dataset` does, several of them with one
+    compiled program for physics, drawing and embedding: only the plans of a split are its own, and those
+    among some instructions.
 
     A block is cut into shards, which are spread over the devices and have keys of their own, so that what is
     made does not depend on how many devices there are.
@@ -256,14 +269,14 @@ def maker(
         made = spread(vision, jax.random.split(key, shards), parts)
         return jax.tree.map(lambda x: x.reshape(block, *x.shape[2:]), made)
 
-    plans = jax.jit(partial(plan, motions), static_argnums=(1, 2))
+    plans = jax.jit(partial(plan, motions), static_argnums=(1, 2, 3))
 
-    def make(key: Array, count: int, split: str = "train") -> Dataset:
+    def make(key: Array, count: int, split: str = "train", among: tuple[int, ...] = ()) -> Dataset:
         _check_split(split)
         parts = []
         for part in jax.random.split(key, math.ceil(count / block)):
             key_plan, key_finish = jax.random.split(part)
-            parts.append(finish(vision, key_finish, plans(key_plan, block, split)))
+            parts.append(finish(vision, key_finish, plans(key_plan, block, split, among)))
         return jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
 
     return make

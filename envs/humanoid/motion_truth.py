@@ -71,18 +71,20 @@ def ends(action: Action) -> tuple[str, str]:
     return (low, high) if action.verb == "raise" else (high, low)
 
 
-_ENDS = np.array([[_NAMES.index(name) for name in ends(action)] for action in ACTIONS])
-_TURNS = np.array([{"left": 1, "right": -1}[a.side] if a.verb == "turn" else 0 for a in ACTIONS])
+ENDS = np.array([[_NAMES.index(name) for name in ends(action)] for action in ACTIONS])
+TURNS = np.array([{"left": 1, "right": -1}[a.side] if a.verb == "turn" else 0 for a in ACTIONS])
 
 
 class Signs(NamedTuple):
-    """What judging needs of each frame: which of `CONDITIONS` hold, and where the torso faces, rad.
+    """What judging needs of each frame: which of `CONDITIONS` hold, and where the torso faces, rad; and how
+    near each of them is, 0 to 1, which judges nothing.
 
     Frames may be put in another order (`jaxrm.metrics.reorder`) and judged again, without their states.
     """
 
     holds: Bool[Array, "*batch t conditions"]
     heading: Float[Array, "*batch t"]
+    near: Float[Array, "*batch t conditions"]
 
 
 def signs(env: Humanoid, qpos: Float[Array, "t nq"]) -> Signs:
@@ -94,7 +96,7 @@ def signs(env: Humanoid, qpos: Float[Array, "t nq"]) -> Signs:
 def signs_of(measures: Measures, qpos: Float[Array, "nq"]) -> Signs:
     """Of one state that was measured already, without the time axis."""
     far = jnp.stack([miss(bounds, measures) for bounds in CONDITIONS.values()])
-    return Signs(far <= TOLERANCE, heading(qpos))
+    return Signs(far <= TOLERANCE, heading(qpos), jnp.exp(-far))
 
 
 def heading(qpos: Float[Array, "nq"]) -> Float[Array, ""]:
@@ -142,7 +144,7 @@ def carried_out(signs: Signs, mask: Bool[Array, "t"], which: Int[Array, ""] | in
 def _does(film: _Film, actions: Int[Array, "2"]) -> Bool[Array, ""]:
     """For a row of `action_table`: the earliest frame that will do, for each condition in turn."""
     one, other = actions[0], actions[1]
-    ends = jnp.asarray(_ENDS)
+    ends = jnp.asarray(ENDS)
     t, rank, count = len(film.mask), jnp.cumsum(film.mask) - 1, film.mask.sum()
     last = jnp.max(jnp.where(film.mask, jnp.arange(t), 0))
     begun = _first(film.holds[:, ends[one, 0]] & (rank <= EARLY * (count - 1)), jnp.int32(0))
@@ -163,9 +165,9 @@ def _first(holds: Bool[Array, "t"], start: Int[Array, ""]) -> Int[Array, ""]:
 
 def _end(film: _Film, action: Int[Array, ""], start: Int[Array, ""]) -> Bool[Array, "t"]:
     """Where an action that began at `start` has ended."""
-    turn = jnp.asarray(_TURNS)[action]
+    turn = jnp.asarray(TURNS)[action]
     since = film.mask & (jnp.arange(len(film.mask)) >= start)
     facing = turn * film.facing
     least = jax.lax.cummin(jnp.where(since, facing, jnp.inf))
     turned = (turn == 0) | (facing - least >= TURN)
-    return film.holds[:, jnp.asarray(_ENDS)[action, 1]] & turned & since
+    return film.holds[:, jnp.asarray(ENDS)[action, 1]] & turned & since

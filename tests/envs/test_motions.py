@@ -126,6 +126,7 @@ def test_masked_frames_count_for_nothing(films, judge):
     rubbish = motion_truth.Signs(
         jnp.where(mask[..., None], signs.holds, ~signs.holds),
         jnp.where(mask, signs.heading, 2.0),
+        signs.near,
     )
     np.testing.assert_array_equal(judge(rubbish, mask), judge(signs, mask))
     assert not np.asarray(judge(signs, jnp.zeros_like(mask))).any()

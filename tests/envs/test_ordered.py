@@ -25,7 +25,8 @@ def wild_signs(count: int) -> Signs:
     flips = draw.random((count, LENGTH, len(CONDITIONS))) < 0.35
     holds = (np.cumsum(flips, axis=1) + draw.integers(0, 2, (count, 1, len(CONDITIONS)))) % 2 == 1
     heading = np.cumsum(draw.normal(0, 0.7, (count, LENGTH)), axis=1)
-    return Signs(jnp.asarray(holds), jnp.asarray((heading + np.pi) % (2 * np.pi) - np.pi, jnp.float32))
+    yaw = jnp.asarray((heading + np.pi) % (2 * np.pi) - np.pi, jnp.float32)
+    return Signs(jnp.asarray(holds), yaw, jnp.asarray(holds, jnp.float32))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def memory():
     count = np.array([6, 0, 2, 5])
     holds = np.zeros((WORLDS, FRAMES, len(names)), bool)
     holds[:, :2, names.index("standing")] = holds[:, 2:, names.index("kneeling")] = True
-    signs = Signs(holds, np.zeros((WORLDS, FRAMES), np.float32))
+    signs = Signs(holds, np.zeros((WORLDS, FRAMES), np.float32), holds.astype(np.float32))
     looks = np.float32(10 * np.arange(WORLDS)[:, None] + rise)
     embeddings = np.where(rise < count[:, None], looks, 0)[..., None] * np.ones(WIDTH, np.float32)
     qpos = looks[..., None] * np.ones(7, np.float32)

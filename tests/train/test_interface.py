@@ -70,7 +70,7 @@ def data():
         which.append([action.verb for action in ACTIONS].index(verb))
     mask = np.ones((count, FRAMES), bool)
     mask[1, -1] = False
-    signs = Signs(jnp.asarray(holds), jnp.zeros((count, FRAMES)))
+    signs = Signs(jnp.asarray(holds), jnp.zeros((count, FRAMES)), jnp.asarray(holds, jnp.float32))
     done = jax.jit(jax.vmap(truth))(signs, jnp.asarray(mask))
     upright = jnp.array([0, 0, 1.2, 1, 0, 0, 0])
     qpos = jnp.broadcast_to(upright, (count, FRAMES, 7))
@@ -275,9 +275,28 @@ def test_trajectories_there_and_back(data, tmp_path, monkeypatch):
         interface_data.make_or_load(source, tmp_path / "broken.npz")
 
 
+def test_policies_episodes_come_with_films_of_what_they_were_told(data, failing, tmp_path, monkeypatch):
+    asked = []
+
+    def maker(model):
+        return lambda key, count, split, among: asked.append((count, split, among)) or data
+
+    monkeypatch.setattr(interface_data, "_maker", maker)
+    played = failing._replace(batch=failing.batch._replace(which=jnp.arange(len(failing.embeddings)) % 2 + 3))
+    config = replace(CONFIG, model="scene-clip", shown=10, data=tmp_path / "films.npz")
+    told = [program.told_the_same(config, played) for _ in range(2)]
+    assert asked == [(20, "train", (3, 4))]  # once, then out of the file
+    jax.tree.map(np.testing.assert_array_equal, *told)
+    films = program.Films.of({"train": data, FAILING: failing}, played, told[0])
+    whole, loose = len(data.embeddings), len(failing.embeddings)
+    assert len(films.all.embeddings) == 2 * whole + loose * 3 // 4 + loose
+    assert len(films.done.embeddings) == 2 * whole and len(films.held.embeddings) == loose - loose * 3 // 4
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"shown": 0}, "shown is 0"),
         ({"protocol": "likelihood"}, "protocol"),
         ({"batch": 1, "others": 0}, "batch of 2"),
         ({"temperature": 0.0}, "temperature above 0"),

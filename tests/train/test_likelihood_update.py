@@ -42,7 +42,7 @@ def seen():
     holds = np.cumsum(draw.random((*shape, len(CONDITIONS))) < 0.35, axis=2) % 2 == 1
     mask = np.arange(FRAMES) < draw.integers(3, FRAMES + 1, (SHARDS, WORLDS, 1))
     mask[:, 0] = False
-    signs = Signs(jnp.asarray(holds), jnp.zeros(shape))
+    signs = Signs(jnp.asarray(holds), jnp.zeros(shape), jnp.asarray(holds, jnp.float32))
     embeddings = draw.normal(size=(*shape, WIDTH)) * mask[..., None]
     lying = draw.random(shape) < 0.2
     return Seen(jnp.asarray(embeddings, jnp.float32), jnp.asarray(mask), signs, bodies(lying))

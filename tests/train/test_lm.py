@@ -41,7 +41,8 @@ def pool() -> Pool:
     holds[2:, :, names.index("standing")] = True
     holds[2:, :3, names.index("down")] = holds[2:, 3:, names.index("left")] = True
     which = jnp.array([NUMBERS[(KNEEL,)]] * 2 + [NUMBERS[(RAISE,)]] * 2)
-    return Pool(Signs(jnp.asarray(holds), jnp.zeros((4, FRAMES))), jnp.ones((4, FRAMES), bool), which)
+    signs = Signs(jnp.asarray(holds), jnp.zeros((4, FRAMES)), jnp.asarray(holds, jnp.float32))
+    return Pool(signs, jnp.ones((4, FRAMES), bool), which)
 
 
 @pytest.fixture(scope="module")

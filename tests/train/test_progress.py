@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from envs.humanoid.instructions import NUMBERS, Action
-from envs.humanoid.motion_truth import CONDITIONS, Signs
-from train.progress import BEGUN, DONE, HALF, TOGETHER, draw_prefixes, levels, lies, ranked, until
+from envs.humanoid.motion_truth import CONDITIONS, TURN, Signs
+from train.progress import BEGUN, DONE, EVEN, HALF, REACH, SLOPE, draw_prefixes, levels, lies, ranked, until
 
 KNEEL, GET_UP = Action("kneel"), Action("get up")
 
 
 def film(names):
     holds = np.array([[name == shown for name in CONDITIONS] for shown in names])
-    return Signs(jnp.asarray(holds), jnp.zeros(len(names)))
+    return Signs(jnp.asarray(holds), jnp.zeros(len(names)), jnp.asarray(holds, jnp.float32))
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,34 @@ def test_prefixes():
     assert seen.tolist() == [[[True, True, False, False, False], [True] * 4 + [False]]]
 
 
+def test_the_way_to_an_end_counts():
+    """It kneels down on the way that it has to go, and turns; nothing counts before an action has begun."""
+    names = list(CONDITIONS)
+    signs = film(["standing", "", "", "kneeling", ""])
+    near = np.zeros((5, len(names)), np.float32)
+    near[:, names.index("kneeling")] = [0.1, 0.4, 0.6, 1.0, 0.7]
+    near[:, names.index("standing")] = [1.0, 0.5, 0.2, 0.0, 0.3]
+    signs = signs._replace(near=jnp.asarray(near))
+    two, one = (jnp.int32(NUMBERS[which]) for which in ((KNEEL, GET_UP), (KNEEL,)))
+    mask, lying = jnp.arange(5) < 5, jnp.zeros(5, bool)
+    of = jax.jit(levels)
+    way = REACH * np.array([0.1, 0.4, 0.6])
+    np.testing.assert_allclose(of(signs, mask, lying, two)[:4], [*(HALF * way), HALF], rtol=1e-6)
+    np.testing.assert_allclose(of(signs, mask, lying, two)[4], HALF + REACH * 0.3 * (DONE - HALF), rtol=1e-6)
+    np.testing.assert_allclose(of(signs, mask, lying, one)[:4], [*(DONE * way), DONE], rtol=1e-6)
+    assert of(signs, mask, lying, jnp.int32(NUMBERS[(GET_UP,)]))[:3].tolist() == [BEGUN] * 3
+    turn = film(["standing"] * 4)._replace(heading=jnp.array([0.0, -0.2, 0.1, 0.7]))
+    found = of(turn, mask[:4], lying[:4], jnp.int32(NUMBERS[(Action("turn", "left"),)]))
+    np.testing.assert_allclose(found, [0, 0, DONE * REACH * 0.3 / TURN, DONE], rtol=1e-5)
+
+
 def test_lower_levels_are_to_score_lower():
-    levels = jnp.array([[0, 2, 4, -1], [2, 2, 2, 2]])
-    good, bad = (float(ranked(sign * levels.astype(float), levels, 0.1)) for sign in (1.0, -1.0))
-    assert good < 1e-3 and bad > 5.0
-    logits = np.array([1.0, 2.0, 4.0]) / 2  # of levels 0, 1, 1
+    levels = jnp.array([[0.0, 2, 4, -1], [2, 2, 2, 2]])
+    good, bad = (float(ranked(sign * SLOPE * levels, levels, 0.1)) for sign in (1.0, -1.0))
+    assert good < 0.01 and bad > 5.0
+    logits = np.array([1.0, 2.0, 4.0]) / 2  # of levels 0, 1, 1.5
     each = [np.log(np.exp(x) + np.exp(logits[0])) - x for x in logits[1:]]
-    got = ranked(jnp.array([[1.0, 2.0, 4.0]]), jnp.array([[0, 1, 1]]), 2.0)
-    np.testing.assert_allclose(got, np.mean(each) + TOGETHER * (4.0 - 2.0) ** 2, rtol=1e-6)
-    assert float(ranked(jnp.ones((1, 3)), jnp.ones((1, 3), int), 0.1)) == 0.0
+    got = ranked(jnp.array([[1.0, 2.0, 4.0]]), jnp.array([[0, 1, 1.5]]), 2.0)
+    misses = np.array([1.0 - SLOPE, 3.0 - 1.5 * SLOPE, 2.0 - 0.5 * SLOPE])
+    np.testing.assert_allclose(got, np.mean(each) + EVEN * np.mean(misses**2), rtol=1e-6)
+    assert float(ranked(jnp.ones((1, 3)), jnp.ones((1, 3)), 0.1)) == 0.0

@@ -127,5 +127,7 @@ def test_held_out_combinations_are_kept_apart():
         numbers = trajectories.draw_instructions(jax.random.key(0), 500, split)
         assert set(held_out()[np.asarray(numbers)]) == {split == "combinations"}
     assert len(trajectories.sentences(2, held_out=True)) == 2 * len(INSTRUCTIONS)
+    some = trajectories.draw_instructions(jax.random.key(0), 50, "train", (3, 200))
+    assert set(np.asarray(some)) == {3, 200}
     with pytest.raises(ValueError, match="combinations"):
         trajectories.draw_instructions(jax.random.key(0), 5, "test")

@@ -43,6 +43,7 @@ _HEADINGS = {
 def write_training(config: "TrainingConfig", losses: list[float], seconds: float) -> None:
     """How it was made: the command, every option and the mean loss of each epoch."""
     options = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(config).items()}
+    options["episodes"] = [str(run) for run in config.episodes]
     made = origin("interface", config, seconds, without={"data"})
     made |= {"protocol": config.protocol, "options": options, "losses": losses}
     made["options"].pop("data")
@@ -172,8 +173,8 @@ decoder and no others.
   by this project; instructions in {wordings} wordings each. An oracle on states says what was carried out;
   only trajectories that did what they were told are right; wrong ones, where the protocol has any, are
   spoiled, of others, and of bodies that go only a part of their way, or fall; what is still right is no
-  negative. Where it has any, prefixes are ranked too, for policies are paid for them: what is done above the
-  first of two actions, that above the beginning, a body that lies last.
+  negative. Where it has any, prefixes are ranked too, for policies are paid for them: scores rise with how
+  far a prefix came with its instruction, and a body that lies has come less far.{played}
 - **Losses**, mean of each epoch: {losses}.
 
 ## Measured on what was held out
@@ -217,8 +218,17 @@ def write_card(folder: Path) -> None:
         parameters=sum(int(np.prod(x.shape)) for x in jax.tree.leaves(interface)),
         losses=", ".join(f"{loss:.3f}" for loss in made["losses"]),
         suite=shown(folder),
+        played=_played(options["episodes"]),
         over_time=OVER_TIME,
         **{name: options[name] for name in ("model", "lm", "batch", "epochs", "trajectories", "wordings")},
         **{name: made[name] for name in ("command", "protocol", "minutes", "device")},
     )
     write_text(folder / CARD, text)
+
+
+def _played(runs: list[str]) -> str:
+    """Of episodes among the films."""
+    if not runs:
+        return ""
+    names = ", ".join(f"`{Path(run).name}`" for run in runs)
+    return f"\n  Episodes that policies played while they learnt are among the films (runs {names})."

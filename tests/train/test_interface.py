@@ -228,7 +228,7 @@ def test_the_suite(lm, data, failing, tmp_path, monkeypatch):
     """Judged, written, drawn and printed again; one frame is the same frozen or not."""
     monkeypatch.setattr(interface_suite, "BLOCK", 12)
     held = {"speeds": data, interface_suite.UNSEEN: data[:10]}
-    config = replace(CONFIG, out=tmp_path, lm="instruct-lm")
+    config = replace(CONFIG, out=tmp_path, lm="instruct-lm", episodes=(Path("runs/played"),))
     jaxrm.save_interface(new(lm), tmp_path)
     interface_report.write_training(config, [3.0, 2.0], 60.0)
     films = {"train": data, **held, FAILING: failing}
@@ -240,6 +240,8 @@ def test_the_suite(lm, data, failing, tmp_path, monkeypatch):
     assert set(suite["sets"]) >= {"speeds", "starts and wordings", "half as long", "twice as long"}
     shown = interface_report.shown(tmp_path)
     assert "another motion's" in shown and FAILING in shown and shown in (tmp_path / "README.md").read_text()
+    card = (tmp_path / "README.md").read_text()
+    assert "--episodes runs/played" in card and "(runs `played`)" in card
     assert (tmp_path / interface_report.OVER_TIME).stat().st_size > 1000
     assert "contrastive (a)" not in shown and f"({tmp_path.name})" in interface_report.shown(
         tmp_path, tmp_path

@@ -23,6 +23,7 @@ from train.trajectories import Batch, Dataset
 
 MOMENTS = 32  # of a run at which running episodes are kept
 NAME = "episodes"  # of the dataset in a file
+_truths = jax.jit(jax.vmap(truth))
 
 
 def moments(iterations: int) -> tuple[int, ...]:
@@ -43,7 +44,7 @@ def keeper(config: PolicyConfig, number: int) -> Callable[[Any, Path], None]:
         shown = shown[np.argsort(-memory.count[shown], kind="stable")][:most]
         memory = jax.tree.map(lambda x: x[shown], memory)
         mask, (signs, qpos) = np.arange(memory.embeddings.shape[1]) < memory.count[:, None], memory.signs
-        done = jax.jit(jax.vmap(truth))(signs, mask)
+        done = _truths(signs, mask)
         which, physics = jnp.full(len(shown), number, jnp.int32), jnp.ones(len(shown), bool)
         batch = Batch(qpos, jnp.asarray(mask), which, done, signs, physics)
         save(stamp, {NAME: Dataset(batch, memory.embeddings.astype(np.float16))}, file)
@@ -58,14 +59,14 @@ def read(runs: Sequence[Path], model: str, frames: int) -> Dataset | None:
       FileNotFoundError: a run has kept no episodes.
       ValueError: another tower or oracle saw them, a file holds something else, or episodes are longer.
     """
-    parts = []
+    if not runs:
+        return None
+    parts, stamp = [], seen_by(model)
     for run in runs:
         files = sorted(RunFolder(run).episodes.glob("*.npz"))
         if not files:
             raise FileNotFoundError(f"{str(run)!r} has kept no episodes: train it with --keep-episodes N")
-        parts += [load(seen_by(model), file, (NAME,))[NAME] for file in files]
-    if not parts:
-        return None
+        parts += [load(stamp, file, (NAME,))[NAME] for file in files]
     longest = max(part.embeddings.shape[1] for part in parts)
     if longest > frames:
         raise ValueError(f"episodes of {longest} frames are longer than films, which have {frames}")

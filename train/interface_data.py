@@ -1,5 +1,6 @@
 """Embedded trajectories in a file, so that several trainings look at the same films once."""
 
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -85,6 +86,7 @@ def make_told(source: Source, numbers: tuple[int, ...], count: int, file: Path |
     return _load_or(build, stamp, beside, ("told",))["told"]
 
 
+@functools.cache  # compiled once for all that a training makes
 def _maker(model: str) -> Callable[..., Dataset]:
     clip = jaxrm.load_clip(model)
     return maker(Motions(tasks.factory(TASK)()), clip.model, clip.processor.images, block=BLOCK)

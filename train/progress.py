@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from envs.humanoid.instructions import ACTIONS, NUMBERS, action_table
-from envs.humanoid.motion_truth import EARLY, ENDS, TURN, TURNS, Signs, carried_out, facing
+from envs.humanoid.motion_truth import EARLY, ENDS, Signs, carried_out, facing, share_turned
 from jaxrm.rewards.protocols import told_apart
 
 DONE, HALF, BEGUN = 4.0, 2.0, 0.0  # levels; one less where the body lies
@@ -61,10 +61,8 @@ def _near(
     rank, frame = jnp.cumsum(mask) - 1, jnp.arange(len(mask))
     first = jnp.where(starts.any(), jnp.argmax(starts), len(mask))
     began = (frame >= first) & (rank[first] <= early * rank)  # behind the end an index means the last frame
-    turn = jnp.asarray(TURNS)[action]
-    turned = turn * facing(signs.heading, mask)
-    turned -= jax.lax.cummin(jnp.where(frame >= first, turned, jnp.inf))
-    share = jnp.where(turn == 0, 1.0, jnp.clip(turned / TURN, 0.0, 1.0))
+    share = share_turned(action, facing(signs.heading, mask), frame >= first)
+    share = jnp.clip(share, 0.0, 1.0)
     last = jax.lax.cummax(jnp.where(mask, frame, 0))  # a masked frame changes nothing
     return jnp.where(began, signs.near[:, end] * share, 0.0)[last]
 

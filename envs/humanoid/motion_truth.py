@@ -72,7 +72,7 @@ def ends(action: Action) -> tuple[str, str]:
 
 
 ENDS = np.array([[_NAMES.index(name) for name in ends(action)] for action in ACTIONS])
-TURNS = np.array([{"left": 1, "right": -1}[a.side] if a.verb == "turn" else 0 for a in ACTIONS])
+_TURNS = np.array([{"left": 1, "right": -1}[a.side] if a.verb == "turn" else 0 for a in ACTIONS])
 
 
 class Signs(NamedTuple):
@@ -165,9 +165,15 @@ def _first(holds: Bool[Array, "t"], start: Int[Array, ""]) -> Int[Array, ""]:
 
 def _end(film: _Film, action: Int[Array, ""], start: Int[Array, ""]) -> Bool[Array, "t"]:
     """Where an action that began at `start` has ended."""
-    turn = jnp.asarray(TURNS)[action]
     since = film.mask & (jnp.arange(len(film.mask)) >= start)
-    facing = turn * film.facing
-    least = jax.lax.cummin(jnp.where(since, facing, jnp.inf))
-    turned = (turn == 0) | (facing - least >= TURN)
+    turned = share_turned(action, film.facing, since) >= 1
     return film.holds[:, jnp.asarray(ENDS)[action, 1]] & turned & since
+
+
+def share_turned(
+    action: Int[Array, ""], facing: Float[Array, "t"], since: Bool[Array, "t"]
+) -> Float[Array, "t"]:
+    """How much of its turn an action has done since it may have begun; 1 for an action that is none."""
+    turn = jnp.asarray(_TURNS)[action]
+    least = jax.lax.cummin(jnp.where(since, turn * facing, jnp.inf))
+    return jnp.where(turn == 0, 1.0, (turn * facing - least) / TURN)

@@ -135,7 +135,7 @@ def test_the_loss_is_that_of_each_pair_scored_alone(form, seen, lm):
 
 def test_it_learns_and_rests_where_nothing_is_taught(seen, lm):
     words = Words.of(lm, "contrastive", 2)
-    learning = Learning(GOAL, every=1, learning_rate=0.03)
+    learning = Learning(GOAL, every=1, learning_rate=0.01)
 
     @jax.jit
     @partial(jax.vmap, in_axes=(None, 0, None), axis_name=AXIS)
@@ -149,7 +149,7 @@ def test_it_learns_and_rests_where_nothing_is_taught(seen, lm):
         state = jax.tree.map(lambda x: x[0], states)
         curve.append(float(loss[0]))
     assert curve[-1] < 0.97 * curve[0], curve  # a random decoder can hardly be steered
-    assert np.all(np.diff(curve) < 0.03)  # Adam shoots past where it is nearly flat
+    assert np.all(np.diff(curve) < 0.01)
     blind = alone._replace(mask=jnp.zeros_like(alone.mask))
     states, loss = update(state, blind, jax.random.PRNGKey(0))
     assert np.isnan(loss[0])

@@ -29,6 +29,7 @@ from jaxrm.weights import DecoderCheckpoint
 from jaxrm.weights.fingerprint import label
 from train import episodes, interface_report
 from train.interface_align import align
+from train.interface_compare import compared
 from train.interface_data import Datasets, Source, make_or_load, make_told
 from train.interface_losses import PROTOCOLS, Negatives, Protocol, Words, draw_pairs, value_and_slope
 from train.mesh import spread_rows
@@ -71,6 +72,8 @@ class TrainingConfig:
     """Steps of a start in which frames come to stand for the oracle's words; see `train.interface_align`."""
     epochs: int = 4
     seed: int = 0
+    films_seed: int = 0
+    """Of the films, those held out among them; apart, so that training seeds are judged by the same."""
     batch: int = 16
     """Trajectories a step."""
     chunk: int = 0
@@ -119,7 +122,7 @@ class TrainingConfig:
 
     @property
     def source(self) -> Source:
-        return Source(self.model, self.trajectories, self.judged, self.seed)
+        return Source(self.model, self.trajectories, self.judged, self.films_seed)
 
 
 @dataclass(frozen=True)
@@ -199,8 +202,11 @@ def report(
 
 
 def suite(config: SuiteConfig) -> None:
-    """Prints what `main` measured."""
-    Console().print(interface_report.shown(*config.runs), highlight=False, soft_wrap=True)
+    """Prints what `main` measured; of several interfaces also all of them beside each other."""
+    shown = interface_report.shown(*config.runs)
+    if len(config.runs) > 1:
+        shown += f"\n\n{compared(config.runs)}"
+    Console().print(shown, highlight=False, soft_wrap=True)
 
 
 def new_interface(config: TrainingConfig, lm: DecoderCheckpoint, data: Dataset, key: Array) -> Interface:

@@ -90,7 +90,7 @@ def shown(*folders: Path) -> str:
     """
     protocols, lines = {}, []
     for folder in folders:
-        suite, name = _read(folder), str(folder)
+        suite, name = read_suite(folder), str(folder)
         name = suite["protocol"] if len(folders) == 1 else f"{suite['protocol']} ({folder.name})"
         protocols[name] = [PerturbationRow(**row) for row in suite["rows"]]
         for held, figures in suite["sets"].items():
@@ -100,7 +100,12 @@ def shown(*folders: Path) -> str:
     return "\n".join([perturbation_table(protocols), "", head, "|" + "---|" * 5, *lines])
 
 
-def _read(folder: Path) -> dict:
+def read_suite(folder: Path) -> dict:
+    """What `write` measured.
+
+    Raises:
+      FileNotFoundError: it measured nothing there.
+    """
     if not (folder / SUITE).is_file():
         raise FileNotFoundError(f"no suite in {str(folder)!r}: it has no {SUITE}; was it trained here?")
     return read_json(folder / SUITE)

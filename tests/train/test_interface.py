@@ -21,6 +21,7 @@ from jaxrm.weights.table import leaves_by_path
 from train import interface as program
 from train import interface_data, interface_report, interface_suite
 from train.interface_align import align, spliced
+from train.interface_compare import compared
 from train.interface_losses import (
     Negatives,
     Words,
@@ -248,6 +249,30 @@ def test_the_suite(lm, data, failing, tmp_path, monkeypatch):
     )
     with pytest.raises(FileNotFoundError, match="no suite"):
         interface_report.shown(tmp_path / "nothing")
+
+
+def test_seeds_beside_each_other(tmp_path):
+    """Mean, lowest and highest over seeds; what a protocol lacks is empty."""
+
+    def lay(name: str, protocol: str, kinds: dict[str, float]) -> Path:
+        (tmp_path / name).mkdir()
+        rows = [{"name": kind, "accuracy": value, "static_accuracy": 0.5} for kind, value in kinds.items()]
+        sets = {"speeds": {"accuracy": 0.7, "one frame only": 0.4}}
+        suite, made = {"rows": rows, "sets": sets}, {"options": {"protocol": protocol, "layers": 1}}
+        (tmp_path / name / interface_report.SUITE).write_text(json.dumps(suite))
+        (tmp_path / name / interface_report.TRAINING).write_text(json.dumps(made))
+        return tmp_path / name
+
+    runs = [lay(f"c{i}", "contrastive", {"side": 0.5 + i / 4, "verb": 1.0}) for i in range(3)]
+    table = compared([*runs, lay("m", "ml", {"side": 0.25})]).splitlines()
+    assert table[0].split(" | ")[1:] == [
+        "contrastive, 1 block, 3 seeds",
+        "ml, 1 block, 1 seed",
+        "one frame only |",
+    ]
+    assert table[2] == "| side | 0.750 [0.500, 1.000] | 0.250 | 0.500 to 0.500 |"
+    assert table[3].startswith("| verb | 1.000 [1.000, 1.000] |  | ")
+    assert table[4] == "| held out: speeds | 0.700 [0.700, 0.700] | 0.700 | 0.400 to 0.400 |"
 
 
 def test_films_of_another_length(data):

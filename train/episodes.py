@@ -17,8 +17,8 @@ import numpy as np
 
 from envs.humanoid.motion_truth import truth
 from train.config import PolicyConfig
+from train.dataset_file import load, save, seen_by
 from train.folder import RunFolder
-from train.interface_data import load, save, seen_by
 from train.trajectories import Batch, Dataset
 
 MOMENTS = 32  # of a run at which running episodes are kept

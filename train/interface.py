@@ -28,9 +28,10 @@ from jaxrm.rewards.likelihood import check_fit
 from jaxrm.weights import DecoderCheckpoint
 from jaxrm.weights.fingerprint import label
 from train import episodes, interface_report
+from train.dataset_file import Datasets
 from train.interface_align import align
 from train.interface_compare import compared
-from train.interface_data import Datasets, Source, make_or_load, make_told
+from train.interface_data import Source, make_or_load, make_told
 from train.interface_losses import PROTOCOLS, Negatives, Protocol, Words, draw_pairs, value_and_slope
 from train.mesh import spread_rows
 from train.origin import check_free

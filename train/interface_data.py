@@ -1,27 +1,21 @@
-"""Embedded trajectories in a file, so that several trainings look at the same films once."""
+"""Embedded trajectories that are made once and kept in a file, so that several trainings look at the same."""
 
 import functools
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 import jaxrm
-from envs import criteria
-from envs.humanoid import concepts, contact, instructions, measure, motion_truth, tasks
-from envs.humanoid.motion_truth import Signs
+from envs.humanoid import tasks
 from envs.humanoid.motions import Motions
-from train.origin import tree_digest
-from train.trajectories import FAILING, SPLITS, Batch, Dataset, maker
+from train.dataset_file import Datasets, load, save, seen_by
+from train.trajectories import FAILING, SPLITS, Dataset, maker
 
 TASK = "standing"  # whose body and scene the trajectories are of
 TOLD = 0x746F6C64  # stream of keys
 BLOCK = 256  # trajectories a call of the compiled program
-ORACLE = (concepts, contact, criteria, instructions, measure, motion_truth)  # what it says follows from these
 _TRAIN = "train"
 _UNSEEN = "unseen"  # of the training split, of another seed: other starts, and for other wordings
 
@@ -44,16 +38,6 @@ class Source(NamedTuple):
     def stamp(self) -> dict[str, str]:
         """What a file made of it must say: also which weights saw, and which oracle judged."""
         return {name: str(value) for name, value in self._asdict().items()} | seen_by(self.model)
-
-
-def seen_by(model: str) -> dict[str, str]:
-    """Which weights saw frames, and which oracle judged them."""
-    judged_by = hashlib.sha256(b"".join(Path(str(part.__file__)).read_bytes() for part in ORACLE))
-    weights = tree_digest(jaxrm.load_clip(model).model)
-    return {"weights": weights, "oracle": judged_by.hexdigest()[:16]}
-
-
-Datasets = dict[str, Dataset]
 
 
 def names() -> tuple[str, ...]:
@@ -110,47 +94,3 @@ def _load_or(
     if file is not None:
         save(stamp, made, file)
     return made
-
-
-def save(stamp: dict[str, str], datasets: Datasets, file: Path) -> None:
-    """Writes a file of arrays, whole or not at all.
-
-    Args:
-      stamp: what they were made of.
-    """
-    arrays = {"source": np.array(_lines(stamp))}
-    for name, data in datasets.items():
-        arrays |= {f"{name}/{place}": np.asarray(x) for place, x in enumerate(jax.tree.leaves(data))}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(file.name + ".part")
-    with part.open("wb") as opened:
-        np.savez(opened, allow_pickle=False, **arrays)
-    part.replace(file)
-
-
-def load(stamp: dict[str, str], file: Path, names: Sequence[str]) -> Datasets:
-    """What `save` wrote.
-
-    Raises:
-      ValueError: the file holds what was made of something else, or no trajectories.
-    """
-    like = jax.tree.structure(Dataset(Batch(0, 0, 0, 0, Signs(0, 0, 0), 0), 0))  # pyright: ignore
-    try:
-        with np.load(file, allow_pickle=False) as opened:
-            made = opened["source"].tolist()
-            found = {
-                name: [jnp.asarray(opened[f"{name}/{place}"]) for place in range(like.num_leaves)]
-                for name in names
-            }
-    except (KeyError, OSError, EOFError, ValueError) as error:
-        raise ValueError(f"{file} holds no trajectories that were embedded here: {error}") from error
-    if made != _lines(stamp):
-        raise ValueError(
-            f"{file} holds trajectories of {', '.join(made)}; wanted are those of"
-            f" {', '.join(_lines(stamp))}: name another file, or remove it"
-        )
-    return {name: jax.tree.unflatten(like, leaves) for name, leaves in found.items()}
-
-
-def _lines(stamp: dict[str, str]) -> list[str]:
-    return [f"{name}={value}" for name, value in stamp.items()]

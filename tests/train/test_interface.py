@@ -18,8 +18,8 @@ from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards import protocols
 from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.weights.table import leaves_by_path
+from train import dataset_file, interface_data, interface_report, interface_suite
 from train import interface as program
-from train import interface_data, interface_report, interface_suite
 from train.interface_align import align, spliced
 from train.interface_compare import compared
 from train.interface_losses import (
@@ -295,7 +295,7 @@ def test_trajectories_there_and_back(data, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="seed=0"):
         interface_data.make_or_load(source._replace(seed=1), tmp_path / "sub" / "films.npz")
     with monkeypatch.context() as patch, pytest.raises(ValueError, match="weights=others"):
-        patch.setattr(interface_data, "tree_digest", lambda tree: "others")  # trained again since
+        patch.setattr(dataset_file, "tree_digest", lambda tree: "others")  # trained again since
         interface_data.make_or_load(source, tmp_path / "sub" / "films.npz")
     (tmp_path / "broken.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match="no trajectories"):

@@ -160,8 +160,9 @@ def log_probs_behind(
     """
     b, (n, m) = last.shape[0], tails.tokens.shape[-2:]
     tokens, real = (jnp.broadcast_to(a, (b, n, m)) for a in (tails.tokens, tails.mask))
-    read = lm.branch(context, lm.embed(tokens), real, seen)
-    foretell = jnp.concatenate([last[:, :, None], read[:, :, :-1]], axis=2)
+    # The last token is foretold, and foretells nothing that is asked about.
+    read = lm.branch(context, lm.embed(tokens[..., :-1]), real[..., :-1], seen)
+    foretell = jnp.concatenate([last[:, :, None], read], axis=2)
     return lm.log_probs(foretell[:, :, tails.first :], tokens[:, :, tails.first :])
 
 

@@ -1,10 +1,11 @@
-"""Trajectories a second, from the making to the embedding, for the interface of a likelihood reward.
+"""Trajectories a second, from the making to the training, for the interface of a likelihood reward.
 
     python -m bench.interface --out bench/results/interface.json
 
 Each part is a compiled program of its own, timed after one call to warm up; the best call counts. Beside
 trajectories a second of wall time stand those of processor time, which a busy machine disturbs less.
-`everything` makes, draws and embeds in one program, half under physics, as training does.
+`everything` makes, draws and embeds in one program, half under physics, as training does. Training is an
+epoch of each protocol over those that did what they should, with the program's own settings.
 """
 
 import json
@@ -26,7 +27,8 @@ from bench.timing import rate
 from envs.humanoid import tasks
 from envs.humanoid.motion_truth import signs, truth
 from envs.humanoid.motions import HARNESS, Motions
-from train import trajectories
+from train import interface, trajectories
+from train.interface_losses import PROTOCOLS, Protocol, Words
 
 HOURS = 3600.0
 WANTED = 270_000  # trajectories, as many as FoMo's
@@ -61,6 +63,7 @@ def parts(motions: Motions, model: str, count: int) -> dict[str, tuple[Callable[
 
     data = trajectories.Dataset(*everything(clip.model, keys[0]))
     spoil = jax.jit(trajectories.spoil)
+    trained = {f"training, {protocol}": training(protocol, data) for protocol in PROTOCOLS}
     return {
         "kinematic paths": (lambda: kinematic(keys, which), count),
         "physics": (lambda: roll(keys, qpos), count),
@@ -69,7 +72,19 @@ def parts(motions: Motions, model: str, count: int) -> dict[str, tuple[Callable[
         "drawing and embedding": (lambda: embed(clip.model, keys[0], qpos), count),
         "everything": (lambda: everything(clip.model, keys[0]), count),
         "perturbations of the embedded": (lambda: spoil(keys[0], data), count),
+        **trained,
     }
+
+
+def training(protocol: Protocol, data: trajectories.Dataset) -> tuple[Callable[[], Any], int]:
+    """A compiled epoch, and how many trajectories it learns from."""
+    config = interface.TrainingConfig(protocol)
+    lm, done = jaxrm.load_decoder(config.lm), interface.done_only(data)
+    said = Words.of(lm, protocol, config.wordings)
+    count = len(done.embeddings) // config.batch * config.batch
+    state = interface.start(config, interface.new_interface(config, lm, data, jax.random.key(2)), count)
+    learn = jax.jit(partial(interface.epoch, config))
+    return lambda: learn(state, said, done, data, jax.random.key(3)), count
 
 
 def main(

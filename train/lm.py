@@ -30,7 +30,7 @@ from jaxrm.rewards.protocols import told_apart
 from jaxrm.weights import DecoderCheckpoint, DecoderProcessor
 from train import lm_card, lm_films, lm_report
 from train.lm_films import Film
-from train.lm_read import NEVER, NOTHING, Corpus, corpus, read_frames, sentences_only, tail_log_probs
+from train.lm_read import NEVER, NOTHING, Corpus, corpus, read_frames, tail_log_probs
 from train.origin import check_free
 from train.trajectories import sentences
 from train.vocabulary import END, START, train_tokenizer
@@ -237,7 +237,7 @@ def loss(lm: Decoder, config: LmConfig, said: Corpus, film: Film, key: Array) ->
     counts = both.scored[:, : config.describes, both.first :] & true[..., None]
     answered = asks.scored[..., asks.first :] & shown[:, None, None]
     done = shown & known.any(axis=1)
-    scores = sum_scored(found, sentences_only(both))
+    scores = sum_scored(found, both)
     apart = told_apart(scores[:, 0], scores[:, config.describes :], wrong, TEMPERATURE)
     return Losses(_mean(says, counts), _mean(answers, answered), _mean(apart, done))
 

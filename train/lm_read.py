@@ -1,6 +1,5 @@
 """What the small decoder reads, as tokens, and how it reads it: with slopes that reach its own weights."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -26,7 +25,7 @@ class Corpus(NamedTuple):
     Attributes:
       before: the prompt's words before the frames.
       describe: tails with `wordings` rows an instruction and then as many of `NOTHING`,
-        [(instructions + 1) * wordings, ..]; they go on to the end of the text.
+        [(instructions + 1) * wordings, ..].
       ask: likewise, [instructions * wordings, ..]; nobody asks for nothing.
       films: tokens of the words that stand in the place of frames.
       known: instructions that training may use.
@@ -64,7 +63,7 @@ def corpus(processor: DecoderProcessor, wordings: int, held: bool = False) -> Co
     odds = [_evenly(table >= 0) for table in tables]
     return Corpus(
         jnp.asarray(processor.begin(Prompt.of(DESCRIBE).before), jnp.int32),
-        _ended(describe(processor, (*said, *[NOTHING] * wordings)), processor.config.eos_token_ids[0]),
+        describe(processor, (*said, *[NOTHING] * wordings)),
         ask(processor, said),
         lm_films.word_tokens(processor),
         jnp.asarray(~held_out() & feasible()),
@@ -76,22 +75,6 @@ def corpus(processor: DecoderProcessor, wordings: int, held: bool = False) -> Co
 def _evenly(there: Bool[np.ndarray, "instructions most"]) -> Float[np.ndarray, "instructions most"]:
     shares = there / np.maximum(there.sum(axis=1, keepdims=True), 1)
     return np.where(there, np.log(np.maximum(shares, 1e-9)), NEVER).astype(np.float32)
-
-
-def _ended(tails: Tails, end: int) -> Tails:
-    """Descriptions with the end of the text behind them, so that a long one is no part of a short one."""
-    tokens, mask, scored = (
-        np.pad(np.asarray(x), ((0, 0), (0, 1))) for x in (tails.tokens, tails.mask, tails.scored)
-    )
-    rows, last = np.arange(len(tokens)), mask.sum(axis=1)
-    tokens[rows, last], mask[rows, last], scored[rows, last] = end, True, True
-    return Tails(jnp.asarray(tokens), jnp.asarray(mask), jnp.asarray(scored), tails.first)
-
-
-def sentences_only(tails: Tails) -> Tails:
-    """Of tails that go on to the end of the text, all but that end: what the reward scores."""
-    behind = jnp.roll(tails.scored, -1, axis=-1).at[..., -1].set(False)
-    return replace(tails, scored=tails.scored & behind)
 
 
 class Read(NamedTuple):

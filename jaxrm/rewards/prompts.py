@@ -13,7 +13,7 @@ from jaxrm.weights import DecoderProcessor, check_texts
 from jaxrm.weights.decoder_text import pad
 
 FRAMES, INSTRUCTION = "{frames}", "{instruction}"
-# The instruction stands last: its own tokens are scored.
+# The instruction stands last: its own tokens, and the end of the text, are scored.
 DESCRIBE = "A video of a robot: {frames} What it does: {instruction}"
 # What follows the instruction asks; the answers are scored.
 ASK = (
@@ -90,6 +90,9 @@ class Prompt:
 def describe(processor: DecoderProcessor, instructions: Sequence[str], template: str = DESCRIBE) -> Tails:
     """Tails [n, m] that end with the instructions, whose tokens are scored; padded behind.
 
+    The decoder's end of text, where it has one, stands behind each and is scored too: without it nothing
+    is wrong with "kneels down" where a film shows it and then more.
+
     Raises:
       TypeError, ValueError: no list of sentences, an empty one, or a template that goes on behind them.
     """
@@ -98,8 +101,8 @@ def describe(processor: DecoderProcessor, instructions: Sequence[str], template:
         raise ValueError(f"{prompt.rest!r} stands behind the instruction and cannot change how likely it is")
     check_texts(instructions)
     behind = processor.encode(prompt.behind)
-    own = [processor.encode(prompt.space + text) for text in instructions]
-    tokens, mask = pad([[*behind, *ids] for ids in own])
+    end = processor.config.eos_token_ids[:1]
+    tokens, mask = pad([[*behind, *processor.encode(prompt.space + text), *end] for text in instructions])
     scored = mask & (np.arange(tokens.shape[1]) >= len(behind))
     return Tails(jnp.asarray(tokens), jnp.asarray(mask), jnp.asarray(scored), len(behind))
 

@@ -131,7 +131,8 @@ def test_prompts_are_taken_apart(lm):
     tails = describe(lm.processor, [INSTRUCTION, OTHER])
     decode = lm.processor.decode
     for text, ids, scored in zip((INSTRUCTION, OTHER), tails.tokens, tails.scored, strict=True):
-        assert decode(np.asarray(ids)[np.asarray(scored)]) == f" {text}"
+        *own, end = np.asarray(ids)[np.asarray(scored)].tolist()
+        assert decode(own) == f" {text}" and end == lm.processor.config.eos_token_ids[0]
     asked = ask(lm.processor, [INSTRUCTION, OTHER])
     assert asked.tokens.shape[:2] == (2, 2) and asked.asks
     for row in range(2):

@@ -179,14 +179,6 @@ def test_rivals_are_changed_in_every_way_and_never_held_out(said):
     np.testing.assert_array_equal(wrong, others != NUMBERS[(KNEEL,)])
 
 
-def test_the_end_of_the_text_is_no_part_of_the_sentence(said):
-    ended, plain = said.describe, lm_read.sentences_only(said.describe)
-    rows, last = np.arange(len(ended.tokens)), np.asarray(ended.mask).sum(axis=1) - 1
-    want = np.array(ended.scored)
-    want[rows, last] = False
-    np.testing.assert_array_equal(plain.scored, want)
-
-
 def test_all_losses_fall(model, said):
     film = plain_film()
     film = film._replace(mask=film.mask[:, :FRAMES], weights=film.weights[:, :FRAMES])

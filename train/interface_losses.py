@@ -69,10 +69,18 @@ class Words(NamedTuple):
     tails: Tails
 
     @classmethod
-    def of(cls, lm: DecoderCheckpoint, protocol: Protocol, count: int, held_out: bool = False) -> "Words":
+    def of(
+        cls,
+        lm: DecoderCheckpoint,
+        protocol: Protocol,
+        count: int,
+        held_out: bool = False,
+        *,
+        ended: bool = True,
+    ) -> "Words":
         """`count` sentences for each instruction; "success" asks, the others describe."""
         said, asks = list(sentences(count, held_out)), protocol == "success"
-        tails = ask(lm.processor, said) if asks else describe(lm.processor, said)
+        tails = ask(lm.processor, said) if asks else describe(lm.processor, said, ended=ended)
         before = jnp.asarray(lm.processor.begin(Prompt.of(ASK if asks else DESCRIBE).before), jnp.int32)
         return cls(Reading(lm.model, before), tails)
 

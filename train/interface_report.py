@@ -117,7 +117,7 @@ def over_time(
     """The score of every prefix of one film, for several sentences."""
     asks = protocol == "success"
     before = jnp.asarray(lm.processor.begin(Prompt.of(ASK if asks else DESCRIBE).before), jnp.int32)
-    tails = (ask if asks else describe)(lm.processor, said)
+    tails = ask(lm.processor, said) if asks else describe(lm.processor, said, ended=interface.config.ended)
     found = [
         _prefixes(LikelihoodWeights(lm.model, before, tails[number]), interface, film.trajectories)
         for number in range(len(said))

@@ -255,7 +255,7 @@ def make(config: PolicyConfig, env: Env) -> LoopReward:
     check_frames_fit(reward, frames)
     watched = bool(config.update_interface_every or config.keep_episodes)
     number = number_of(goal, env) if watched else 0
-    words, learning = _words_and_learning(config, number, lm)
+    words, learning = _words_and_learning(config, number, lm, reward.interface)
     reader = Reader(
         env,
         frames,
@@ -288,14 +288,14 @@ def _save(state: Learnt, folder: Path) -> None:
 
 
 def _words_and_learning(
-    config: PolicyConfig, number: int, lm: DecoderCheckpoint
+    config: PolicyConfig, number: int, lm: DecoderCheckpoint, interface: Interface
 ) -> tuple[Words | None, Learning | None]:
     """What the interface learns from, if it does."""
     if not config.update_interface_every:
         return None, None
     protocol = "success" if config.likelihood_form == "ask" else "contrastive"
     learning = Learning(number, config.update_interface_every, config.interface_learning_rate)
-    return Words.of(lm, protocol, WORDINGS), learning
+    return Words.of(lm, protocol, WORDINGS, ended=interface.config.ended), learning
 
 
 def frames_of_episode(config: PolicyConfig, env: Env) -> int:

@@ -4,8 +4,8 @@
 The paper's body and code are not public; these are our definitions, a reconstruction:
   s(tau, l) = (1 / |l|) sum_k log p_LLM(l_k | prompt, I(V(o_1 .. o_T)), l_<k),
 with a frozen vision tower V, a learned interface I and a frozen decoder; the last token of l is the end of
-the text, where the decoder has one. The other form asks whether the instruction was carried out and takes
-log p("True") - log p("False"), as TOPReward does (arXiv 2602.19313).
+the text, where the decoder has one and the interface was trained with it. The other form asks whether the
+instruction was carried out and takes log p("True") - log p("False"), as TOPReward does (arXiv 2602.19313).
 
 In three parts for compiled loops: `LikelihoodWeights`, frozen; the state, an `Interface`; and pure functions
 of both and of trajectories. `jaxrm.LikelihoodReward` is a small object in front of them.

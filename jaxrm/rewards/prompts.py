@@ -87,11 +87,18 @@ class Prompt:
         return cls(before.rstrip(), words, behind[len(words) :], rest)
 
 
-def describe(processor: DecoderProcessor, instructions: Sequence[str], template: str = DESCRIBE) -> Tails:
+def describe(
+    processor: DecoderProcessor,
+    instructions: Sequence[str],
+    template: str = DESCRIBE,
+    *,
+    ended: bool = True,
+) -> Tails:
     """Tails [n, m] that end with the instructions, whose tokens are scored; padded behind.
 
-    The decoder's end of text, where it has one, stands behind each and is scored too: without it nothing
-    is wrong with "kneels down" where a film shows it and then more.
+    Args:
+      ended: the decoder's end of text, where it has one, stands behind each and is scored too: without it
+        nothing is wrong with "kneels down" where a film shows it and then more.
 
     Raises:
       TypeError, ValueError: no list of sentences, an empty one, or a template that goes on behind them.
@@ -101,7 +108,7 @@ def describe(processor: DecoderProcessor, instructions: Sequence[str], template:
         raise ValueError(f"{prompt.rest!r} stands behind the instruction and cannot change how likely it is")
     check_texts(instructions)
     behind = processor.encode(prompt.behind)
-    end = processor.config.eos_token_ids[:1]
+    end = processor.config.eos_token_ids[:1] if ended else ()
     tokens, mask = pad([[*behind, *processor.encode(prompt.space + text), *end] for text in instructions])
     scored = mask & (np.arange(tokens.shape[1]) >= len(behind))
     return Tails(jnp.asarray(tokens), jnp.asarray(mask), jnp.asarray(scored), len(behind))

@@ -180,6 +180,7 @@ decoder and no others.
   spoiled, of others, and of bodies that go only a part of their way, or fall; what is still right is no
   negative. Where it has any, prefixes are ranked too, for policies are paid for them: scores rise with how
   far a prefix came with its instruction, and a body that lies has come less far.{played}
+- **End of the text** behind an instruction: {ended}.
 - **Losses**, mean of each epoch: {losses}.
 
 ## Measured on what was held out
@@ -224,6 +225,7 @@ def write_card(folder: Path) -> None:
         losses=", ".join(f"{loss:.3f}" for loss in made["losses"]),
         suite=shown(folder),
         played=_played(options["episodes"]),
+        ended="asked for" if interface.config.ended else "not asked for",
         over_time=OVER_TIME,
         **{name: options[name] for name in ("model", "lm", "batch", "epochs", "trajectories", "wordings")},
         **{name: made[name] for name in ("command", "protocol", "minutes", "device")},

@@ -32,10 +32,10 @@ CLIP = (
     "--model=scene-clip-fine",
     "--allow-unknown-words",
 )  # the tower that the likelihood has
-LIKELIHOOD = ("--reward=likelihood",)
+LIKELIHOOD = ("--reward=likelihood", "--reward-every=10")
 REWARDS = {
     "truth": ("--reward=truth",),
-    "CLIP": CLIP,
+    "CLIP, every step": (*CLIP, "--reward-every=1"),
     "CLIP, every 10th step": (*CLIP, "--reward-every=10"),
     "likelihood, every 10th step": LIKELIHOOD,
     "likelihood, learning along": (*LIKELIHOOD, "--update-interface-every=1"),

@@ -30,7 +30,7 @@ def compared(folders: Sequence[Path]) -> str:
       FileNotFoundError: a folder has no suite.
     """
     columns: dict[_Column, list[dict[str, tuple[float, float]]]] = {}
-    for folder in folders:
+    for folder in dict.fromkeys(folders):
         options = read_json(folder / TRAINING)["options"]
         figures = _figures(read_suite(folder))
         columns.setdefault(_Column(options["protocol"], options["layers"]), []).append(figures)

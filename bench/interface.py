@@ -77,12 +77,14 @@ def parts(motions: Motions, model: str, count: int) -> dict[str, tuple[Callable[
 
 
 def training(protocol: Protocol, data: trajectories.Dataset) -> tuple[Callable[[], Any], int]:
-    """A compiled epoch, and how many trajectories it learns from."""
+    """A compiled epoch, and how many trajectories it learns from. Films of bodies that fail, which cost the
+    same, are drawn from all."""
     config = interface.TrainingConfig(protocol)
     lm, done = jaxrm.load_decoder(config.lm), interface.done_only(data)
-    said = Words.of(lm, protocol, config.wordings)
+    new = interface.new_interface(config, lm, data, jax.random.key(2))
+    said = Words.of(lm, protocol, config.wordings, ended=new.config.ended)
     count = len(done.embeddings) // config.batch * config.batch
-    state = interface.start(config, interface.new_interface(config, lm, data, jax.random.key(2)), count)
+    state = interface.start(config, new, count)
     learn = jax.jit(partial(interface.epoch, config))
     return lambda: learn(state, said, done, data, jax.random.key(3)), count
 

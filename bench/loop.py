@@ -122,6 +122,13 @@ def time_ours(policy: PolicyConfig, config: Config) -> dict[str, Any]:
         "env_steps_per_second": steps / seconds["loop"],
         "seconds_per_iteration": seconds,
         "memory_mib": memory,
+        **measured_on(),
+    }
+
+
+def measured_on() -> dict[str, Any]:
+    """The hardware, how busy it is, and the versions of libraries."""
+    return {
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
         "versions": versions(),

@@ -10,28 +10,21 @@ learning along. The time of a step beyond that with the true reward is what the 
 import contextlib
 import io
 import json
-import os
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import tyro
 from rich.console import Console
 from rich.table import Table
 
 with contextlib.redirect_stdout(io.StringIO()):
-    from bench.loop import start_loop, time_loop
+    from bench.loop import measured_on, start_loop, time_loop
 from train import cli
 from train.parts import Parts
-from train.session import versions
 
-CLIP = (
-    "--reward=clip",
-    "--model=scene-clip-fine",
-    "--allow-unknown-words",
-)  # the tower that the likelihood has
+# with the tower that the likelihood has
+CLIP = ("--reward=clip", "--model=scene-clip-fine", "--allow-unknown-words")
 LIKELIHOOD = ("--reward=likelihood", "--reward-every=10")
 REWARDS = {
     "truth": ("--reward=truth",),
@@ -60,13 +53,7 @@ def main(config: Config) -> None:
     rows = [measure(config, name, words) for name, words in REWARDS.items()]
     report(rows)
     if config.out is not None:
-        figures = {
-            "task": config.task,
-            "rows": rows,
-            "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-            "versions": versions(),
-        }
+        figures = {"task": config.task, "rows": rows, **measured_on()}
         config.out.parent.mkdir(parents=True, exist_ok=True)
         config.out.write_text(json.dumps(figures, indent=2) + "\n")
 

@@ -7,6 +7,7 @@ Scores of a pair do not depend on other pairs, so they are computed in chunks wh
 their slopes put together (gradient caching, Gao et al. 2021, arXiv 2101.06983).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -78,8 +79,15 @@ class Words(NamedTuple):
         *,
         ended: bool = True,
     ) -> "Words":
-        """`count` sentences for each instruction; "success" asks, the others describe."""
-        said, asks = list(sentences(count, held_out)), protocol == "success"
+        """`count` sentences for each instruction."""
+        return cls.saying(lm, protocol, sentences(count, held_out), ended=ended)
+
+    @classmethod
+    def saying(
+        cls, lm: DecoderCheckpoint, protocol: Protocol, said: Sequence[str], *, ended: bool
+    ) -> "Words":
+        """These sentences; "success" asks, the others describe."""
+        asks = protocol == "success"
         tails = ask(lm.processor, said) if asks else describe(lm.processor, said, ended=ended)
         before = jnp.asarray(lm.processor.begin(Prompt.of(ASK if asks else DESCRIBE).before), jnp.int32)
         return cls(Reading(lm.model, before), tails)

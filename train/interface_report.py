@@ -18,11 +18,10 @@ from envs.humanoid.motion_captions import wordings
 from jaxrm.metrics.suite import PerturbationRow, perturbation_table
 from jaxrm.models.interface import Interface
 from jaxrm.rewards.likelihood import LikelihoodWeights, Trajectories, score_prefixes
-from jaxrm.rewards.prompts import ASK, DESCRIBE, Prompt, ask, describe
 from jaxrm.weights import DecoderCheckpoint, load_interface
 from jaxrm.weights.files import read_json, write_json
 from train.folder import write_text
-from train.interface_losses import Protocol
+from train.interface_losses import Protocol, Words
 from train.interface_suite import UNSEEN, accuracy, judge, rows
 from train.origin import origin
 from train.trajectories import Dataset
@@ -115,11 +114,9 @@ def over_time(
     protocol: Protocol, lm: DecoderCheckpoint, interface: Interface, film: Dataset, said: list[str]
 ) -> Float[np.ndarray, "said t"]:
     """The score of every prefix of one film, for several sentences."""
-    asks = protocol == "success"
-    before = jnp.asarray(lm.processor.begin(Prompt.of(ASK if asks else DESCRIBE).before), jnp.int32)
-    tails = ask(lm.processor, said) if asks else describe(lm.processor, said, ended=interface.config.ended)
+    reading, tails = Words.saying(lm, protocol, said, ended=interface.config.ended)
     found = [
-        _prefixes(LikelihoodWeights(lm.model, before, tails[number]), interface, film.trajectories)
+        _prefixes(LikelihoodWeights(*reading, tails[number]), interface, film.trajectories)
         for number in range(len(said))
     ]
     return np.concatenate([np.asarray(x) for x in found])

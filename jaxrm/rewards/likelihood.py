@@ -161,9 +161,10 @@ def log_probs_behind(
     """
     b, (n, m) = last.shape[0], tails.tokens.shape[-2:]
     tokens, real = (jnp.broadcast_to(a, (b, n, m)) for a in (tails.tokens, tails.mask))
-    # The last token is foretold, and foretells nothing that is asked about.
-    read = lm.branch(context, lm.embed(tokens[..., :-1]), real[..., :-1], seen)
-    foretell = jnp.concatenate([last[:, :, None], read], axis=2)
+    foretell = last[:, :, None]
+    if m > 1:  # the last token is foretold, and foretells nothing that is asked about
+        read = lm.branch(context, lm.embed(tokens[..., :-1]), real[..., :-1], seen)
+        foretell = jnp.concatenate([foretell, read], axis=2)
     return lm.log_probs(foretell[:, :, tails.first :], tokens[:, :, tails.first :])
 
 

@@ -111,6 +111,17 @@ def test_without_words_between_frames_and_instruction(lm):
         np.testing.assert_allclose(got[1], naive_reward(weights, state, kept), rtol=0, atol=1e-9)
 
 
+def test_a_tail_of_one_token(lm):
+    """As a sentence of one word is where no words stand before it and no end behind it."""
+    with jax.enable_x64(True):
+        tails = describe(lm.processor, [INSTRUCTION], "robot: {frames}{instruction}")[0]
+        one = jax.tree.map(lambda x: x[:1], tails)
+        weights, state, batch = weights_of(lm, one), interface(layers=0), trajectories()
+        kept = batch.embeddings[1][batch.mask[1]]
+        got = jax.jit(score)(weights, state, batch)
+        np.testing.assert_allclose(got[1], naive_reward(weights, state, kept), rtol=0, atol=1e-9)
+
+
 def test_tails_of_other_lengths_beside_it_change_nothing(lm):
     with jax.enable_x64(True):
         for form in (describe, ask):

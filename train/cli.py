@@ -156,5 +156,5 @@ _PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "judge": _late("judge", "train.clip", "JudgeConfig", "judge"),
     "lm": _late("lm", "train.lm", "LmConfig"),
     "interface": _late("interface", "train.interface", "TrainingConfig", sharded=True),
-    "suite": _late("suite", "train.interface", "SuiteConfig", "suite"),
+    "suite": _late("suite", "train.interface_compare", "SuiteConfig", "suite"),
 }

@@ -1,14 +1,37 @@
 """Trained interfaces beside each other: protocols and layers as columns, training seeds put together."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tyro
+from rich.console import Console
 
 from jaxrm.weights.files import read_json
-from train.interface_report import TRAINING, read_suite
+from train.interface_report import TRAINING, read_suite, shown
+
+
+@dataclass(frozen=True)
+class SuiteConfig:
+    """Print what trained interfaces reached on what was held out."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Their folders."""
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise ValueError("name the folder of an interface: python -m train suite runs/NAME")
+
+
+def suite(config: SuiteConfig) -> None:
+    """Prints what their training measured; of several interfaces also all of them beside each other."""
+    tables = shown(*config.runs)
+    if len(config.runs) > 1:
+        tables += f"\n\n{compared(config.runs)}"
+    Console().print(tables, highlight=False, soft_wrap=True)
 
 
 class _Column(NamedTuple):

@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -21,13 +20,11 @@ from jaxrm.rewards.likelihood import LikelihoodWeights, Trajectories, score_pref
 from jaxrm.weights import DecoderCheckpoint, load_interface
 from jaxrm.weights.files import read_json, write_json
 from train.folder import write_text
+from train.interface_config import TrainingConfig
 from train.interface_losses import Protocol, Words
 from train.interface_suite import UNSEEN, accuracy, judge, rows
 from train.origin import origin
 from train.trajectories import Dataset
-
-if TYPE_CHECKING:
-    from train.interface import TrainingConfig
 
 TRAINING, SUITE, OVER_TIME, CARD = "training.json", "suite.json", "over_time.png", "README.md"
 CURVES = 6  # films whose likelihood is drawn
@@ -39,7 +36,7 @@ _HEADINGS = {
 }
 
 
-def write_training(config: "TrainingConfig", losses: list[float], seconds: float) -> None:
+def write_training(config: TrainingConfig, losses: list[float], seconds: float) -> None:
     """How it was made: the command, every option and the mean loss of each epoch."""
     options = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(config).items()}
     options["episodes"] = [str(run) for run in config.episodes]

@@ -1,7 +1,6 @@
 """The model card of the small decoder."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import jax
 
@@ -10,13 +9,11 @@ from jaxrm.rewards.prompts import ASK, DESCRIBE
 from jaxrm.weights import DecoderCheckpoint
 from jaxrm.weights.files import read_json, write_json
 from train.folder import write_text
+from train.lm_config import LmConfig
 from train.lm_films import POSTURES, TURNED
 from train.lm_read import NOTHING
 from train.lm_report import SHUFFLED, WORDINGS, Figures
 from train.origin import origin
-
-if TYPE_CHECKING:
-    from train.lm import LmConfig
 
 TRAINING, FIGURES, CARD = "training.json", "figures.json", "README.md"
 _CARD = """\
@@ -69,7 +66,7 @@ DIRECTORY`) or train this one on your own sentences (`train/lm_films.py`, `envs/
 """
 
 
-def write_training(config: "LmConfig", losses: list[list[float]], seconds: float) -> None:
+def write_training(config: LmConfig, losses: list[list[float]], seconds: float) -> None:
     """How it was made: the command, the losses of each call, and how long it took."""
     made = origin("lm", config, seconds)
     made |= {"films": config.steps * config.batch, "states": config.states, "losses": losses}

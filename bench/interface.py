@@ -27,8 +27,10 @@ from bench.timing import rate
 from envs.humanoid import tasks
 from envs.humanoid.motion_truth import signs, truth
 from envs.humanoid.motions import HARNESS, Motions
-from train import interface, trajectories
+from train import films, interface, trajectories
+from train.interface_config import TrainingConfig
 from train.interface_losses import PROTOCOLS, Protocol, Words
+from train.spoil import spoil
 
 HOURS = 3600.0
 WANTED = 270_000  # trajectories, as many as FoMo's
@@ -51,18 +53,18 @@ def parts(motions: Motions, model: str, count: int) -> dict[str, tuple[Callable[
     judge = jax.jit(jax.vmap(lambda qpos, mask: truth(signs(env, qpos), mask)))
     film = jax.jit(
         lambda keys, qpos: jax.lax.map(
-            lambda args: trajectories.draw(env, *args, images.size), (keys, qpos), batch_size=16
+            lambda args: films.draw(env, *args, images.size), (keys, qpos), batch_size=16
         )
     )
-    embed = jax.jit(lambda model, key, qpos: trajectories.embed(env, model, images, key, qpos))
+    embed = jax.jit(lambda model, key, qpos: films.embed(env, model, images, key, qpos))
 
     @jax.jit
     def everything(model, key):
         batch = trajectories.make(motions, key, count)
-        return batch, trajectories.embed(env, model, images, key, batch.qpos)
+        return batch, films.embed(env, model, images, key, batch.qpos)
 
-    data = trajectories.Dataset(*everything(clip.model, keys[0]))
-    spoil = jax.jit(trajectories.spoil)
+    data = films.Dataset(*everything(clip.model, keys[0]))
+    spoiling = jax.jit(spoil)
     trained = {f"training, {protocol}": training(protocol, data) for protocol in PROTOCOLS}
     return {
         "kinematic paths": (lambda: kinematic(keys, which), count),
@@ -71,15 +73,15 @@ def parts(motions: Motions, model: str, count: int) -> dict[str, tuple[Callable[
         "drawing": (lambda: film(keys, qpos), count),
         "drawing and embedding": (lambda: embed(clip.model, keys[0], qpos), count),
         "everything": (lambda: everything(clip.model, keys[0]), count),
-        "perturbations of the embedded": (lambda: spoil(keys[0], data), count),
+        "perturbations of the embedded": (lambda: spoiling(keys[0], data), count),
         **trained,
     }
 
 
-def training(protocol: Protocol, data: trajectories.Dataset) -> tuple[Callable[[], Any], int]:
+def training(protocol: Protocol, data: films.Dataset) -> tuple[Callable[[], Any], int]:
     """A compiled epoch, and how many trajectories it learns from. Films of bodies that fail, which cost the
     same, are drawn from all."""
-    config = interface.TrainingConfig(protocol)
+    config = TrainingConfig(protocol)
     lm, done = jaxrm.load_decoder(config.lm), interface.done_only(data)
     new = interface.new_interface(config, lm, data, jax.random.key(2))
     said = Words.of(lm, protocol, config.wordings, ended=new.config.ended)

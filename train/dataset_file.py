@@ -12,8 +12,9 @@ import jaxrm
 from envs import criteria
 from envs.humanoid import concepts, contact, instructions, measure, motion_truth
 from envs.humanoid.motion_truth import Signs
+from train.films import Dataset
 from train.origin import tree_digest
-from train.trajectories import Batch, Dataset
+from train.trajectories import Batch
 
 ORACLE = (concepts, contact, criteria, instructions, measure, motion_truth)  # what it says follows from these
 Datasets = dict[str, Dataset]

@@ -18,8 +18,9 @@ import numpy as np
 from envs.humanoid.motion_truth import truth
 from train.config import PolicyConfig
 from train.dataset_file import load, save, seen_by
+from train.films import Dataset
 from train.folder import RunFolder
-from train.trajectories import Batch, Dataset
+from train.trajectories import Batch
 
 MOMENTS = 32  # of a run at which running episodes are kept
 NAME = "episodes"  # of the dataset in a file

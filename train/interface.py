@@ -26,13 +26,14 @@ from jaxrm.weights import DecoderCheckpoint
 from jaxrm.weights.fingerprint import label
 from train import episodes, interface_report
 from train.dataset_file import Datasets
+from train.films import Dataset
 from train.interface_align import align
 from train.interface_config import TrainingConfig
 from train.interface_data import make_or_load, make_told
 from train.interface_losses import Words, draw_pairs, value_and_slope
 from train.mesh import spread_rows
 from train.origin import check_free
-from train.trajectories import FAILING, Dataset
+from train.trajectories import FAILING
 from train.whiten import whiten
 
 

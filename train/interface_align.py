@@ -17,8 +17,8 @@ from jaxrm.models import Decoder
 from jaxrm.models.interface import Interface
 from jaxrm.weights import DecoderCheckpoint
 from train import lm_films
+from train.films import Dataset
 from train.mesh import spread_rows
-from train.trajectories import Dataset
 
 LEARNING_RATE = 3e-3
 

@@ -37,9 +37,10 @@ class TrainingConfig:
     """Runs of policies whose kept episodes are learnt from too; see `train.episodes`."""
     shown: int = 1024
     """With episodes: further films of each instruction that those policies were told."""
-    align: int = 0
-    """Steps of a start in which frames come to stand for the oracle's words; see `train.interface_align`."""
-    epochs: int = 4
+    align: int = 4000
+    """Steps of a start in which frames come to stand for the oracle's words; 0: none. See
+    `train.interface_align`."""
+    epochs: int = 7
     seed: int = 0
     films_seed: int = 0
     """Of the films, those held out among them; apart, so that training seeds are judged by the same."""

@@ -11,7 +11,8 @@ import jaxrm
 from envs.humanoid import tasks
 from envs.humanoid.motions import Motions
 from train.dataset_file import Datasets, load, save, seen_by
-from train.trajectories import FAILING, SPLITS, Dataset, maker
+from train.films import Dataset, maker
+from train.trajectories import FAILING, SPLITS
 
 TASK = "standing"  # whose body and scene the trajectories are of
 TOLD = 0x746F6C64  # stream of keys

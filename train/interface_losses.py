@@ -17,13 +17,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from envs.humanoid.instructions import CHANGES, INSTRUCTIONS
+from envs.humanoid.motion_captions import sentences
 from jaxrm.models.interface import Interface
 from jaxrm.rewards.likelihood import Trajectories, tail_scores
 from jaxrm.rewards.prompts import ASK, DESCRIBE, Prompt, Tails, ask, describe
 from jaxrm.rewards.protocols import Reading, told_apart
 from jaxrm.weights import DecoderCheckpoint
+from train.films import Dataset
 from train.progress import DONE, draw_prefixes, lies, ranked, until
-from train.trajectories import SPOILED, Batch, Dataset, change_instructions, sentences, spoil
+from train.spoil import SPOILED, change_instructions, spoil
+from train.trajectories import Batch
 
 Protocol = Literal["ml", "contrastive", "success"]
 PROTOCOLS = ("ml", "contrastive", "success")

@@ -19,12 +19,12 @@ from jaxrm.models.interface import Interface
 from jaxrm.rewards.likelihood import LikelihoodWeights, Trajectories, score_prefixes
 from jaxrm.weights import DecoderCheckpoint, load_interface
 from jaxrm.weights.files import read_json, write_json
+from train.films import Dataset
 from train.folder import write_text
 from train.interface_config import TrainingConfig
 from train.interface_losses import Protocol, Words
 from train.interface_suite import UNSEEN, accuracy, judge, rows
 from train.origin import origin
-from train.trajectories import Dataset
 
 TRAINING, SUITE, OVER_TIME, CARD = "training.json", "suite.json", "over_time.png", "README.md"
 CURVES = 6  # films whose likelihood is drawn

@@ -13,10 +13,12 @@ from jaxrm.metrics.suite import PerturbationRow, Scores, perturbation_rows
 from jaxrm.models.interface import Interface
 from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.weights import DecoderCheckpoint
+from train.films import Dataset
 from train.interface_losses import Negatives, PairScores, Protocol, Words, draw_pairs, score_pairs
 from train.mesh import spread_rows
 from train.progress import DONE
-from train.trajectories import FAILING, SPOILED, Dataset
+from train.spoil import SPOILED
+from train.trajectories import FAILING
 
 KINDS = (*SPOILED, FAILING, *CHANGES)
 ALL = Negatives(0, len(SPOILED), len(CHANGES), failing=1)

@@ -25,10 +25,12 @@ from jaxrm.models.interface import Interface
 from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.rewards.likelihood_reward import LikelihoodReward
 from jaxrm.rewards.protocols import told_apart
+from train.films import Dataset
 from train.interface_losses import Words, score_rows
 from train.progress import DONE, draw_prefixes, lies, ranked, until
+from train.spoil import change_instructions, spoil
 from train.sums import AXIS, total
-from train.trajectories import Batch, Dataset, change_instructions, spoil
+from train.trajectories import Batch
 
 TEMPERATURE = 0.1
 EPISODES = 8  # of each virtual shard, an update

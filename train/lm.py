@@ -19,6 +19,7 @@ from rich.console import Console
 
 import jaxrm
 from envs.humanoid import tasks
+from envs.humanoid.motion_captions import sentences
 from envs.humanoid.motions import Motions
 from jaxrm.models import BlocksConfig, Decoder, DecoderConfig
 from jaxrm.models.rope import Rope
@@ -31,7 +32,6 @@ from train.lm_config import LmConfig
 from train.lm_films import Film
 from train.lm_read import NEVER, NOTHING, Corpus, corpus, read_frames, tail_log_probs
 from train.origin import check_free
-from train.trajectories import sentences
 from train.vocabulary import END, START, train_tokenizer
 
 CONTEXT = 256  # tokens and frames

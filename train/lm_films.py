@@ -19,7 +19,8 @@ from jaxrm.metrics.reorder import Order, reorder
 from jaxrm.models.decoder import Decoder
 from jaxrm.weights import DecoderProcessor
 from jaxrm.weights.decoder_text import pad
-from train.trajectories import ALWAYS_WRONG, draw_instructions
+from train.spoil import ALWAYS_WRONG
+from train.trajectories import draw_instructions
 
 POSTURES = {  # of each of the oracle's conditions
     "standing": "standing",

@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from envs.humanoid.instructions import CHANGES, INSTRUCTIONS, change_table, feasible, held_out
+from envs.humanoid.motion_captions import sentences
 from jaxrm.models import Decoder
 from jaxrm.models.context import Context
 from jaxrm.rewards.prompts import DESCRIBE, Prompt, Tails, ask, describe
 from jaxrm.weights import DecoderProcessor
 from train import lm_films
-from train.trajectories import sentences
 
 NEVER = -1e9  # logit
 NOTHING = "nothing that has a name"  # what is said of a film in which no instruction is carried out

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from envs.humanoid.instructions import CHANGES, change_table
+from envs.humanoid.motion_captions import sentences
 from envs.humanoid.motions import Motions
 from jaxrm.metrics.rank import roc_auc
 from jaxrm.models import Decoder
@@ -16,7 +17,6 @@ from jaxrm.weights import DecoderCheckpoint
 from train import lm_films
 from train.lm_films import Film, Pool
 from train.lm_read import Corpus, corpus, read_frames, tail_log_probs
-from train.trajectories import sentences
 
 WORDINGS = 4  # of each instruction, all kept from training
 SHUFFLED = "its words shuffled"

@@ -1,47 +1,26 @@
-"""Trajectories with instructions, made, drawn and embedded on the accelerator; no files.
+"""Trajectories with instructions, made on the accelerator; no files. `train.films` draws and embeds them.
 
 Another source plugs in by giving `Batch`es: states, which frames count, and an oracle's truth.
 """
 
-import math
-from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Array, Bool, Float, Int
 
-from envs.humanoid import motion_captions
-from envs.humanoid.env import Humanoid
-from envs.humanoid.instructions import CHANGES, INSTRUCTIONS, change_table, feasible, held_out
-from envs.humanoid.motion_truth import Signs, carried_out, signs, truth
+from envs.humanoid.instructions import INSTRUCTIONS, feasible, held_out
+from envs.humanoid.motion_truth import Signs, signs, truth
 from envs.humanoid.motions import HARNESS, Motions, half_hearted
-from jaxrm.metrics.reorder import Order, another, reorder
-from jaxrm.models import Network
-from jaxrm.render import render
-from jaxrm.rewards.likelihood import Trajectories
-from jaxrm.rewards.likelihood_reward import encode_frames
-from jaxrm.weights import ImageSettings
-from jaxrm.weights.embed import run
-from train import looks, scenes
-from train.mesh import make_mesh
-from train.sums import AXIS
 
-SHARDS = 8  # of a block, at most
 SINGLES = 0.3  # share of single actions among what is asked for
 SPLITS = ("train", "speeds", "views", "combinations")  # what is held out, one at a time; wordings come later
-# What spoils a trajectory whatever it shows; of the others the oracle says whether they do.
-ALWAYS_WRONG = ("frozen", "shuffled", "too fast")
-ANOTHER = "another motion's"
 FAILING = "failing"  # films of bodies that do not do what they are told; a split of its own
 HALF_HEARTED = (0.25, 0.9)  # share of their way that they go
 WHOLE = 0.5  # share of films that go all of it
 CLUMSY = (0.2, 1.2)  # rad: by how much joints of a clumsy part miss under physics, till the body falls
 CLUMSY_PARTS = 0.6  # share of parts that are clumsy: legs with the trunk, and each arm
-SPOILED = ("reversed", "frozen", "shuffled", "truncated", "too fast", ANOTHER)
 
 
 class Batch(NamedTuple):
@@ -85,7 +64,7 @@ def draw_instructions(
     Raises:
       ValueError: another split.
     """
-    _check_split(split)
+    check_split(split)
     if among:
         return jax.random.choice(key, jnp.array(among, jnp.int32), (count,))
     numbers = np.flatnonzero(feasible() & (held_out() == (split == "combinations")))
@@ -136,7 +115,7 @@ def plan(
     Raises:
       ValueError: another split, or a count below 2.
     """
-    _check_split(split)
+    check_split(split)
     if count < 2:
         raise ValueError(f"count is {count}, wanted 2 at least: half are kinematic, half under physics")
     if split == FAILING:
@@ -190,184 +169,6 @@ def carry_out(motions: Motions, key: Array, planned: Planned) -> Batch:
     return Batch(qpos, mask, which, jax.vmap(truth)(seen, mask), seen, jnp.arange(count) >= half)
 
 
-def draw(env: Humanoid, key: Array, qpos: Float[Array, "t nq"], size: int) -> UInt8[Array, "t size size 3"]:
-    """Films one trajectory, with a camera and a look of its own."""
-    key_camera, key_look, key_sun = jax.random.split(key, 3)
-    camera, scene = scenes.random_camera(key_camera), looks.random_look(env.scene, key_look)
-    sun = looks.SUN * jax.random.normal(key_sun, (3,))
-
-    def one(qpos: Array) -> Array:
-        view = looks.move_sun(env.view(env.pose_at(qpos), camera), sun)
-        return render(scene, view, height=size, width=size)
-
-    return jax.vmap(one)(qpos)
-
-
-def embed(
-    env: Humanoid,
-    vision: Network,
-    images: ImageSettings,
-    key: Array,
-    qpos: Float[Array, "b t nq"],
-    block: int = 16,
-) -> Float[Array, "b t d"]:
-    """Films trajectories and embeds each frame once; `block` trajectories are in work at a time. Pure."""
-
-    def one(args: tuple[Array, Array]) -> Array:
-        frames = draw(env, *args, images.size)
-        return run(encode_frames, vision, frames, images)
-
-    return jax.lax.map(one, (jax.random.split(key, len(qpos)), qpos), batch_size=block)
-
-
-class Dataset(NamedTuple):
-    """A batch of any number, and the embeddings of its frames."""
-
-    batch: Batch
-    embeddings: Float[Array, "n t d"]
-
-    @property
-    def trajectories(self) -> Trajectories:
-        """As the likelihood's losses take them."""
-        return Trajectories(self.embeddings, self.batch.mask)
-
-    def __getitem__(self, index: Any) -> "Dataset":
-        """Some of the rows, by slice or array."""
-        return jax.tree.map(lambda x: x[index], self)
-
-
-def maker(
-    motions: Motions, vision: Network, images: ImageSettings, *, block: int = 256, dtype: str = "float16"
-) -> Callable[..., Dataset]:
-    """`make(key, count, split="train", among=())` makes datasets as `dataset` does, several of them with one
-    compiled program for physics, drawing and embedding: only the plans of a split are its own, and those
-    among some instructions.
-
-    A block is cut into shards, which are spread over the devices and have keys of their own, so that what is
-    made does not depend on how many devices there are.
-    """
-    shards = math.gcd(SHARDS, block // 2)
-    mesh = make_mesh(jax.devices()[: math.gcd(shards, jax.device_count())])
-
-    def one(vision: Network, key: Array, planned: Planned) -> Dataset:
-        key_do, key_embed = jax.random.split(key)
-        batch = carry_out(motions, key_do, planned)
-        return Dataset(batch, embed(motions.env, vision, images, key_embed, batch.qpos).astype(dtype))
-
-    everywhere, rows = PartitionSpec(), PartitionSpec(AXIS)
-    spread = jax.shard_map(
-        jax.vmap(one, in_axes=(None, 0, 0)),
-        mesh=mesh,
-        in_specs=(everywhere, rows, rows),
-        out_specs=rows,
-        check_vma=False,
-    )
-
-    @jax.jit
-    def finish(vision: Network, key: Array, planned: Planned) -> Dataset:
-        parts = jax.tree.map(lambda x: x.reshape(shards, -1, *x.shape[1:]), planned)
-        made = spread(vision, jax.random.split(key, shards), parts)
-        return jax.tree.map(lambda x: x.reshape(block, *x.shape[2:]), made)
-
-    plans = jax.jit(partial(plan, motions), static_argnums=(1, 2, 3))
-
-    def make(key: Array, count: int, split: str = "train", among: tuple[int, ...] = ()) -> Dataset:
-        _check_split(split)
-        parts = []
-        for part in jax.random.split(key, math.ceil(count / block)):
-            key_plan, key_finish = jax.random.split(part)
-            parts.append(finish(vision, key_finish, plans(key_plan, block, split, among)))
-        return jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
-
-    return make
-
-
-def dataset(
-    motions: Motions,
-    vision: Network,
-    images: ImageSettings,
-    key: Array,
-    count: int,
-    *,
-    split: str = "train",
-    block: int = 512,
-    dtype: str = "float16",
-) -> Dataset:
-    """At least `count` trajectories, embedded once and kept on the device.
-
-    Args:
-      block: trajectories a call of a compiled program.
-      dtype: in which embeddings are kept.
-
-    Raises:
-      ValueError: another split, or a block below 2.
-    """
-    return maker(motions, vision, images, block=block, dtype=dtype)(key, count, split)
-
-
-class Spoiled(NamedTuple):
-    """Perturbations of trajectories, in the order of `SPOILED`.
-
-    Attributes:
-      trajectories: embeddings [b, q, t, d] and mask [b, q, t], as `protocols.contrastive` takes them.
-      wrong: [b, q]: it truly does not carry out the instruction any more.
-    """
-
-    trajectories: Trajectories
-    wrong: Bool[Array, "b q"]
-
-
-def spoil(key: Array, data: Dataset) -> Spoiled:
-    """Every perturbation of each trajectory, judged by the oracle; pure."""
-    batch, b = data.batch, len(data.embeddings)
-    key_order, key_other = jax.random.split(key)
-    orders = reorder(key_order, batch.mask)
-    other, found = another(key_other, ~batch.same.T)
-    index = jnp.broadcast_to(jnp.arange(batch.mask.shape[1]), batch.mask.shape)
-    embeddings, masks, wrong = [], [], []
-    for name in SPOILED:
-        if name == ANOTHER:
-            order, source, spoils = Order(index, batch.mask[other]), data.embeddings[other], found
-        else:
-            order, source = orders[name], data.embeddings
-            spoils = jnp.ones(b, bool) if name in ALWAYS_WRONG else ~_judged(batch, order)
-        embeddings.append(order.of(source))
-        masks.append(order.mask)
-        wrong.append(spoils)
-    worse = Trajectories(jnp.stack(embeddings, axis=1), jnp.stack(masks, axis=1))
-    return Spoiled(worse, jnp.stack(wrong, axis=1))
-
-
-def _judged(batch: Batch, order: Order) -> Bool[Array, "b"]:
-    """Whether each still does its instruction in another order."""
-    seen = jax.tree.map(order.of, batch.signs)
-    return jax.vmap(carried_out)(seen, order.mask, batch.which)
-
-
-def change_instructions(key: Array, batch: Batch) -> tuple[Int[Array, "b kinds"], Bool[Array, "b kinds"]]:
-    """For each kind of `CHANGES`, the number of a changed instruction, and whether it is one that the
-    trajectory does not carry out; where a kind does not apply the number is the instruction's own. Pure."""
-    numbers, wrong = [], []
-    for kind, key_kind in zip(CHANGES, jax.random.split(key, len(CHANGES)), strict=True):
-        options = jnp.asarray(change_table(kind))[batch.which]
-        chance = jax.random.uniform(key_kind, options.shape)
-        pick = jnp.argmax(jnp.where(options >= 0, chance, -1.0), axis=1)[:, None]
-        number = jnp.take_along_axis(options, pick, axis=1)[:, 0]
-        number = jnp.where(number < 0, batch.which, number)
-        numbers.append(number)
-        wrong.append(~jnp.take_along_axis(batch.truth, number[:, None], axis=1)[:, 0])
-    own = jnp.stack(numbers, axis=1) != batch.which[:, None]
-    return jnp.stack(numbers, axis=1), jnp.stack(wrong, axis=1) & own
-
-
-def sentences(count: int, held_out: bool = False) -> tuple[str, ...]:
-    """`count` wordings of every instruction in turn, of training or those kept from it: tails made of them
-    have the `w`-th wording of instruction `i` in row `i * count + w`."""
-    return tuple(
-        words for instruction in INSTRUCTIONS for words in motion_captions.split(instruction, count, held_out)
-    )
-
-
-def _check_split(split: str) -> None:
+def check_split(split: str) -> None:
     if split not in (*SPLITS, FAILING):
         raise ValueError(f"split is {split!r}, wanted one of {', '.join((*SPLITS, FAILING))}")

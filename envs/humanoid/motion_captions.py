@@ -3,7 +3,7 @@
 import zlib
 from typing import NamedTuple
 
-from envs.humanoid.instructions import Action, Instruction, is_return
+from envs.humanoid.instructions import INSTRUCTIONS, Action, Instruction, is_return
 
 
 class Phrase(NamedTuple):
@@ -178,3 +178,9 @@ def split(instruction: Instruction, count: int, held_out: bool) -> tuple[str, ..
     # spread over the joins and phrases, which stand in order
     picks = [rest[(place * len(rest)) // count] for place in range(count)]
     return tuple(picks) if held_out else (said[0], *picks[1:])
+
+
+def sentences(count: int, held_out: bool = False) -> tuple[str, ...]:
+    """`count` wordings of every instruction in turn, of training or those kept from it: tails made of them
+    have the `w`-th wording of instruction `i` in row `i * count + w`."""
+    return tuple(words for instruction in INSTRUCTIONS for words in split(instruction, count, held_out))

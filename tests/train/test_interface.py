@@ -20,6 +20,7 @@ from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.weights.table import leaves_by_path
 from train import dataset_file, interface_data, interface_report, interface_suite
 from train import interface as program
+from train.films import Dataset
 from train.interface_align import align, spliced
 from train.interface_compare import compared
 from train.interface_losses import (
@@ -32,7 +33,8 @@ from train.interface_losses import (
     value_and_slope,
 )
 from train.progress import DONE
-from train.trajectories import FAILING, SPOILED, Batch, Dataset
+from train.spoil import SPOILED
+from train.trajectories import FAILING, Batch
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FRAMES, WIDTH = 6, 12

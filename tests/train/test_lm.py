@@ -19,13 +19,13 @@ from envs.humanoid.instructions import (
     feasible,
     held_out,
 )
+from envs.humanoid.motion_captions import sentences
 from envs.humanoid.motion_truth import CONDITIONS, Signs
 from jaxrm.models import Decoder
 from train import lm as program
 from train import lm_card, lm_films, lm_read
 from train.lm_films import WORDS, Pool
 from train.lm_report import SHUFFLED, Figures
-from train.trajectories import sentences
 
 KNEEL, RAISE = Action("kneel"), Action("raise", "left", "arm")
 FRAMES = 6

@@ -9,13 +9,14 @@ import pytest
 
 import envs
 import jaxrm
-from envs.humanoid import motion_truth
+from envs.humanoid import motion_captions, motion_truth
 from envs.humanoid.instructions import CHANGES, INSTRUCTIONS, held_out
 from envs.humanoid.motions import Motions, half_hearted
 from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards import protocols
 from jaxrm.rewards.prompts import DESCRIBE, Prompt, describe
-from train import trajectories
+from train import films, trajectories
+from train.spoil import ALWAYS_WRONG, SPOILED, change_instructions, spoil
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -25,7 +26,7 @@ def data():
     """Four trajectories, seen by a tiny tower."""
     motions = Motions(envs.make("humanoid/standing"))
     clip = jaxrm.load_clip(GOLDEN / "clip-quick-gelu")
-    return trajectories.dataset(
+    return films.dataset(
         motions, clip.model, clip.processor.images, jax.random.key(0), 4, block=4, dtype="float32"
     )
 
@@ -77,18 +78,18 @@ def test_bodies_that_fail():
 
 
 def test_spoiled(data):
-    worse = jax.jit(trajectories.spoil)(jax.random.key(1), data)
+    worse = jax.jit(spoil)(jax.random.key(1), data)
     b, q, t, d = worse.trajectories.embeddings.shape
-    assert (b, q, t, d) == (4, len(trajectories.SPOILED), *data.embeddings.shape[1:])
+    assert (b, q, t, d) == (4, len(SPOILED), *data.embeddings.shape[1:])
     assert bool(worse.trajectories.mask.any(-1).all())
-    frozen = worse.trajectories.embeddings[:, trajectories.SPOILED.index("frozen")]
+    frozen = worse.trajectories.embeddings[:, SPOILED.index("frozen")]
     np.testing.assert_array_equal(frozen[:, 0], data.embeddings[:, 0])
-    for name in trajectories.ALWAYS_WRONG:
-        assert bool(worse.wrong[:, trajectories.SPOILED.index(name)].all())
+    for name in ALWAYS_WRONG:
+        assert bool(worse.wrong[:, SPOILED.index(name)].all())
 
 
 def test_changed_instructions(data):
-    numbers, wrong = jax.jit(trajectories.change_instructions)(jax.random.key(2), data.batch)
+    numbers, wrong = jax.jit(change_instructions)(jax.random.key(2), data.batch)
     assert numbers.shape == wrong.shape == (4, len(CHANGES))
     truth = np.asarray(data.batch.truth)
     for row in range(4):
@@ -99,14 +100,14 @@ def test_changed_instructions(data):
 
 def test_the_losses_take_them(data):
     lm = jaxrm.load_decoder(GOLDEN / "decoder-llama")
-    said = trajectories.sentences(1)
+    said = motion_captions.sentences(1)
     tails = describe(lm.processor, [said[number] for number in np.asarray(data.batch.which)])
     before = jnp.asarray(lm.processor.begin(Prompt.of(DESCRIBE).before))
     config = InterfaceConfig(data.embeddings.shape[-1], lm.model.config.blocks.width, width=8, heads=2)
     shapes = Interface.abstract(config)
     draw = np.random.default_rng(0).normal
     interface = jax.tree.map(lambda x: jnp.asarray(draw(size=x.shape), jnp.float32), shapes)
-    worse = jax.jit(trajectories.spoil)(jax.random.key(1), data)
+    worse = jax.jit(spoil)(jax.random.key(1), data)
 
     @jax.jit
     def loss(interface):
@@ -126,7 +127,7 @@ def test_held_out_combinations_are_kept_apart():
     for split in ("train", "combinations"):
         numbers = trajectories.draw_instructions(jax.random.key(0), 500, split)
         assert set(held_out()[np.asarray(numbers)]) == {split == "combinations"}
-    assert len(trajectories.sentences(2, held_out=True)) == 2 * len(INSTRUCTIONS)
+    assert len(motion_captions.sentences(2, held_out=True)) == 2 * len(INSTRUCTIONS)
     some = trajectories.draw_instructions(jax.random.key(0), 50, "train", (3, 200))
     assert set(np.asarray(some)) == {3, 200}
     with pytest.raises(ValueError, match="combinations"):

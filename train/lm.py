@@ -198,15 +198,14 @@ def _mean(values: Array, counts: Array) -> Array:
 def questions(
     key: Array, count: int, said: Corpus, truth: Bool[Array, "b instructions"], right: Int[Array, "b"]
 ) -> tuple[Int[Array, "b count"], Bool[Array, "b count"]]:
-    """Instructions to ask about: half of them true ones, or `right` where there are none; then changed ones
-    and others."""
+    """Instructions to ask about: a third are true ones, or `right` where there are none; then changed ones,
+    and one of any other film."""
     b, keys = len(truth), jax.random.split(key, 4)
     known = truth & said.known
-    yes = jax.random.categorical(keys[0], jnp.where(known, 0.0, NEVER), shape=(count // 2, b)).T
+    yes = jax.random.categorical(keys[0], jnp.where(known, 0.0, NEVER), shape=(count // 3, b)).T
     yes = jnp.where(known.any(axis=1, keepdims=True), yes, right[:, None])
-    changed = changes(keys[1], 1, said, right)
-    rest = count - count // 2 - 1
-    other = jax.random.categorical(keys[2], jnp.where(said.known, 0.0, NEVER), shape=(b, rest))
+    changed = changes(keys[1], count - count // 3 - 1, said, right)
+    other = jax.random.categorical(keys[2], jnp.where(said.known, 0.0, NEVER), shape=(b, 1))
     asked = jnp.concatenate([yes, changed, other], axis=1)
     return asked, jnp.take_along_axis(truth, asked, axis=1)
 

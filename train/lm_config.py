@@ -14,15 +14,15 @@ class LmConfig:
     """Where the checkpoint goes, in Hugging Face's format."""
     overwrite: bool = False
     """Replace a checkpoint that lies in `out`."""
-    steps: int = 6000
+    steps: int = 8400
     """Whole calls of `steps_per_call`."""
     seed: int = 0
     batch: int = 24
     """Trajectories a step."""
     describes: int = 2
     """Instructions of each that are said."""
-    asks: int = 3
-    """Instructions of each that are asked about: right ones, changed ones and others."""
+    asks: int = 6
+    """Instructions of each that are asked about: a third right ones, changed ones and one other."""
     ask_weight: float = 1.0
     """Weight of the answers."""
     rivals: int = 3
@@ -50,7 +50,7 @@ class LmConfig:
             raise ValueError(f"steps must be a multiple of {self.steps_per_call}, a call's worth")
         if self.states < 1 or self.states % BLOCK:
             raise ValueError(f"states must be a multiple of {BLOCK}")
-        if min(self.batch, self.describes, self.wordings, self.rivals) < 1 or self.asks < 2:
+        if min(self.batch, self.describes, self.wordings, self.rivals) < 1 or self.asks < 3:
             raise ValueError(
-                "wanted a batch, a description, a rival and a wording at least, and two questions"
+                "wanted a batch, a description, a rival and a wording at least, and three questions"
             )

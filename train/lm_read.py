@@ -16,6 +16,8 @@ from jaxrm.weights import DecoderProcessor
 from train import lm_films
 
 NEVER = -1e9  # logit
+# How often each kind of change is drawn, where there is one: which of two actions came first is learnt last.
+OFTEN = {"order": 3.0}
 NOTHING = "nothing that has a name"  # what is said of a film in which no instruction is carried out
 
 
@@ -30,8 +32,8 @@ class Corpus(NamedTuple):
       films: tokens of the words that stand in the place of frames.
       known: instructions that training may use.
       changes: numbers of changed instructions, [instructions, most], -1 for none.
-      odds: log of how often each of them is drawn: every kind of change that there is, equally often, but for
-        those that training may not use.
+      odds: log of how often each of them is drawn: every kind of change that there is as often as `OFTEN`
+        says, but for those that training may not use.
     """
 
     before: Int[Array, "p"]
@@ -60,7 +62,7 @@ def corpus(processor: DecoderProcessor, wordings: int, held: bool = False) -> Co
     """All sentences in both prompts; with `held` the wordings that training never sees."""
     said = sentences(wordings, held)
     tables = [change_table(kind) for kind in CHANGES]
-    odds = [_evenly(table >= 0) for table in tables]
+    odds = [_evenly(table >= 0, OFTEN.get(kind, 1.0)) for kind, table in zip(CHANGES, tables, strict=True)]
     return Corpus(
         jnp.asarray(processor.begin(Prompt.of(DESCRIBE).before), jnp.int32),
         describe(processor, (*said, *[NOTHING] * wordings)),
@@ -72,8 +74,10 @@ def corpus(processor: DecoderProcessor, wordings: int, held: bool = False) -> Co
     )
 
 
-def _evenly(there: Bool[np.ndarray, "instructions most"]) -> Float[np.ndarray, "instructions most"]:
-    shares = there / np.maximum(there.sum(axis=1, keepdims=True), 1)
+def _evenly(
+    there: Bool[np.ndarray, "instructions most"], share: float
+) -> Float[np.ndarray, "instructions most"]:
+    shares = share * there / np.maximum(there.sum(axis=1, keepdims=True), 1)
     return np.where(there, np.log(np.maximum(shares, 1e-9)), NEVER).astype(np.float32)
 
 

@@ -33,7 +33,7 @@ class Stance(NamedTuple):
 
 LEGS = ("standing", "kneeling", "sitting", "bending", "left leg up", "right leg up")
 ARMS = ("down", "left", "right", "both")  # which are raised
-_STEADY = ("standing", "kneeling", "sitting")  # legs in which arms may move
+STEADY = ("standing", "kneeling", "sitting")  # legs in which arms may move
 # from one posture of the legs to another
 _LEG_MOVES = {
     Action("kneel"): ("standing", "kneeling"),
@@ -67,7 +67,7 @@ def after(action: Action, stance: Stance) -> Stance | None:
         start, end = _LEG_MOVES[action]
         return stance._replace(legs=end) if stance.legs == start else None
     start, end = _ARM_MOVES[action]
-    possible = stance.arms == start and stance.legs in _STEADY
+    possible = stance.arms == start and stance.legs in STEADY
     return stance._replace(arms=end) if possible else None
 
 

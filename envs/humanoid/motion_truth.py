@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from envs.criteria import INF, Bound, miss
 from envs.humanoid.concepts import POSTURES
 from envs.humanoid.env import Humanoid
-from envs.humanoid.instructions import ACTIONS, Action, action_table
+from envs.humanoid.instructions import ACTIONS, STEADY, Action, action_table
 from envs.humanoid.measure import Measures
 
 EARLY = 0.4  # share of the frames in which the start must show
@@ -32,8 +32,13 @@ def _down(side: int) -> Bound:
     return Bound("hand below the shoulder", lambda m: m.hands_above_shoulders[side], -INF, -0.1, 0.1)
 
 
-# of arms too: a body that lies would have raised them
-_TRUNK = Bound("torso upright", lambda m: m.upright, 0.55, INF, 0.3)
+def _unsteady(measures: Measures) -> Float[Array, ""]:
+    """How far the body is from the nearest posture in which arms may move."""
+    return jnp.stack([miss(POSTURES[legs].bounds, measures) for legs in STEADY]).min()
+
+
+# of arms too: else a body would have raised them that lies, or drops to the floor meanwhile
+_STEADY = Bound("stands, kneels or sits", _unsteady, -INF, 0.0, 1.0)
 # What can begin or end an action. `facing` does the same for turns, whose end lies in the past as well.
 CONDITIONS: dict[str, tuple[Bound, ...]] = {
     "standing": POSTURES["standing"].bounds,
@@ -46,10 +51,10 @@ CONDITIONS: dict[str, tuple[Bound, ...]] = {
     "bending": POSTURES["bending"].bounds,
     "left leg up": POSTURES["right-leg"].bounds,  # stands on the right one
     "right leg up": POSTURES["left-leg"].bounds,
-    "down": (_down(_RIGHT), _down(_LEFT), _TRUNK),
-    "left": (_up(_LEFT), _down(_RIGHT), _TRUNK),
-    "right": (_up(_RIGHT), _down(_LEFT), _TRUNK),
-    "both": (_up(_RIGHT), _up(_LEFT), _TRUNK),
+    "down": (_down(_RIGHT), _down(_LEFT), _STEADY),
+    "left": (_up(_LEFT), _down(_RIGHT), _STEADY),
+    "right": (_up(_RIGHT), _down(_LEFT), _STEADY),
+    "both": (_up(_RIGHT), _up(_LEFT), _STEADY),
 }
 _NAMES = tuple(CONDITIONS)
 _LEGS = {

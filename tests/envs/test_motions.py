@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import envs
+from envs import quaternion
 from envs.humanoid import instructions, motion_captions, motion_truth
 from envs.humanoid.instructions import ACTIONS, INSTRUCTIONS, NUMBERS, Action, changed, courses
 from envs.humanoid.motions import Motions
@@ -105,6 +106,24 @@ def test_a_single_action_is_hardly_ever_another(films, judge):
     single = np.asarray(judge(signs, mask))[: len(ACTIONS), : len(ACTIONS)]
     others = np.argwhere(single & ~np.eye(len(ACTIONS), dtype=bool))
     assert len(others) <= 2, others
+
+
+def test_arms_that_move_while_the_body_topples_have_not_done_it(env, films, judge):
+    """On straight legs, but no more upright than a body that drops to the floor; hands go where they went."""
+    which, qpos, mask, _ = films
+    row = list(which).index(NUMBERS[RAISE, LOWER])
+    qpos, mask = jnp.asarray(qpos[row]), mask[row]
+    half = jnp.deg2rad(45.0) / 2
+    tip = jnp.array([jnp.cos(half), jnp.sin(half), 0.0, 0.0])  # about its own forward axis
+    topples = qpos.at[:, 3:7].set(jnp.stack(quaternion.product(qpos[:, 3:7].T, tip), axis=1))
+    both = jax.jit(lambda x: jax.vmap(lambda qpos: motion_truth.signs(env, qpos))(x))(
+        jnp.stack([qpos, topples])
+    )
+    measures = jax.jit(jax.vmap(lambda qpos: env.measures(env.pose_at(qpos))))(topples)
+    done = np.asarray(judge(both, jnp.stack([mask, mask])))
+    assert done[0, which[row]] and not done[1, which[row]]
+    assert measures.upright.min() > 0.55 and measures.hands_above_head[:, 1].max() > 0.1
+    assert (measures.hands_above_shoulders[-1] < -0.1).all()
 
 
 def test_spoiled_ones_fail_but_there_and_back_may_be_reversed(films, judge):

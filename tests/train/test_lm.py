@@ -29,7 +29,7 @@ from train.lm_report import SHUFFLED, Figures
 
 KNEEL, RAISE = Action("kneel"), Action("raise", "left", "arm")
 FRAMES = 6
-CONFIG = program.LmConfig(width=16, layers=1, heads=2, mlp=16, wordings=2, batch=4, describes=1, asks=2)
+CONFIG = program.LmConfig(width=16, layers=1, heads=2, mlp=16, wordings=2, batch=4, describes=1, asks=3)
 
 
 def pool() -> Pool:
@@ -157,11 +157,11 @@ def test_tails_are_scored_as_if_all_was_read_at_once(processor, model, said):
     assert ids[-1] == processor.config.eos_token_ids[0]
 
 
-def test_questions_are_half_true_and_never_held_out(said):
+def test_a_third_of_the_questions_is_true_and_none_held_out(said):
     truth = jnp.zeros((64, len(INSTRUCTIONS)), bool).at[:, NUMBERS[(KNEEL,)]].set(True)
     right = jnp.full(64, NUMBERS[(KNEEL,)])
-    asked, done = program.questions(jax.random.key(0), 4, said, truth, right)
-    assert done[:, :2].all() and not done[:, 2].any() and done[:, 3].mean() < 0.2
+    asked, done = program.questions(jax.random.key(0), 6, said, truth, right)
+    assert done[:, :2].all() and not done[:, 2:5].any() and done[:, 5].mean() < 0.2
     assert not held_out()[np.asarray(asked)].any() and feasible()[np.asarray(asked)].all()
 
 
@@ -170,10 +170,12 @@ def test_rivals_are_changed_in_every_way_and_never_held_out(said):
     truth = jnp.zeros((4096, len(INSTRUCTIONS)), bool).at[:, NUMBERS[(KNEEL,)]].set(True)
     others, wrong = (np.asarray(x) for x in program.rivals(jax.random.key(0), 2, said, truth, right))
     known = np.flatnonzero(np.asarray(said.known))
-    tables = [change_table(kind)[right[0]] for kind in CHANGES]
-    tables = [options[options >= 0] for options in tables if (options >= 0).any()]
+    tables = {kind: change_table(kind)[right[0]] for kind in CHANGES}
+    tables = {kind: options[options >= 0] for kind, options in tables.items() if (options >= 0).any()}
+    often = np.array([lm_read.OFTEN.get(kind, 1.0) for kind in tables])
+    tables = list(tables.values())
     shares = np.array([np.isin(others, options).mean() for options in tables])
-    want = np.array([np.isin(options, known).mean() for options in tables])  # the rest is never drawn
+    want = often * [np.isin(options, known).mean() for options in tables]  # the rest is never drawn
     np.testing.assert_allclose(shares, want / want.sum(), atol=0.03)
     assert np.isin(others, known).all() and not (others == right[0]).any()
     np.testing.assert_array_equal(wrong, others != NUMBERS[(KNEEL,)])
@@ -219,7 +221,7 @@ def test_the_card_tells_what_was_measured(tmp_path, shipped):
 def test_what_cannot_be_trained_is_refused(tmp_path):
     for wrong, message in (
         ({"steps": 61}, "multiple of 60"),
-        ({"asks": 1}, "two questions"),
+        ({"asks": 2}, "three questions"),
         ({"states": 5}, "64"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -84,7 +84,7 @@ def training(protocol: Protocol, data: films.Dataset) -> tuple[Callable[[], Any]
     config = TrainingConfig(protocol)
     lm, done = jaxrm.load_decoder(config.lm), interface.done_only(data)
     new = interface.new_interface(config, lm, data, jax.random.key(2))
-    said = Words.of(lm, protocol, config.wordings, ended=new.config.ended)
+    said = Words.of(lm, protocol, config.wordings)
     count = len(done.embeddings) // config.batch * config.batch
     state = interface.start(config, new, count)
     learn = jax.jit(partial(interface.epoch, config))

@@ -59,7 +59,7 @@ def main(config: TrainingConfig) -> None:
     played = episodes.read(config.episodes, config.model, data["train"].embeddings.shape[1])
     films = Films.of(data, *([] if played is None else [played, told_the_same(config, played)]))
     interface = new_interface(config, lm, films.all, key_model)
-    said = Words.of(lm, config.protocol, config.wordings, ended=interface.config.ended)
+    said = Words.of(lm, config.protocol, config.wordings)
     if config.align:
         interface, misfits = align(interface, lm, films.all, key_align, config.align)
         console.print(f"words for single frames: misfit {misfits[0]:.3f}, now {misfits[-1]:.3f}")
@@ -115,7 +115,6 @@ def new_interface(config: TrainingConfig, lm: DecoderCheckpoint, data: Dataset, 
         output_std=size,
         tower=label(config.model, jaxrm.load_clip(config.model).model),
         decoder=label(config.lm, lm.model),
-        ended=config.protocol != "success",
     )
     return whiten(Interface.create(shape, key), np.asarray(data.embeddings), np.asarray(data.batch.mask))
 

@@ -73,25 +73,15 @@ class Words(NamedTuple):
     tails: Tails
 
     @classmethod
-    def of(
-        cls,
-        lm: DecoderCheckpoint,
-        protocol: Protocol,
-        count: int,
-        held_out: bool = False,
-        *,
-        ended: bool = True,
-    ) -> "Words":
+    def of(cls, lm: DecoderCheckpoint, protocol: Protocol, count: int, held_out: bool = False) -> "Words":
         """`count` sentences for each instruction."""
-        return cls.saying(lm, protocol, sentences(count, held_out), ended=ended)
+        return cls.saying(lm, protocol, sentences(count, held_out))
 
     @classmethod
-    def saying(
-        cls, lm: DecoderCheckpoint, protocol: Protocol, said: Sequence[str], *, ended: bool
-    ) -> "Words":
+    def saying(cls, lm: DecoderCheckpoint, protocol: Protocol, said: Sequence[str]) -> "Words":
         """These sentences; "success" asks, the others describe."""
         asks = protocol == "success"
-        tails = ask(lm.processor, said) if asks else describe(lm.processor, said, ended=ended)
+        tails = ask(lm.processor, said) if asks else describe(lm.processor, said)
         before = jnp.asarray(lm.processor.begin(Prompt.of(ASK if asks else DESCRIBE).before), jnp.int32)
         return cls(Reading(lm.model, before), tails)
 

@@ -111,7 +111,7 @@ def over_time(
     protocol: Protocol, lm: DecoderCheckpoint, interface: Interface, film: Dataset, said: list[str]
 ) -> Float[np.ndarray, "said t"]:
     """The score of every prefix of one film, for several sentences."""
-    reading, tails = Words.saying(lm, protocol, said, ended=interface.config.ended)
+    reading, tails = Words.saying(lm, protocol, said)
     found = [
         _prefixes(LikelihoodWeights(*reading, tails[number]), interface, film.trajectories)
         for number in range(len(said))
@@ -174,7 +174,6 @@ decoder and no others.
   spoiled, of others, and of bodies that go only a part of their way, or fall; what is still right is no
   negative. Where it has any, prefixes are ranked too, for policies are paid for them: scores rise with how
   far a prefix came with its instruction, and a body that lies has come less far.{played}
-- **End of the text** behind an instruction: {ended}.
 - **Losses**, mean of each epoch: {losses}.
 
 ## Measured on what was held out
@@ -219,7 +218,6 @@ def write_card(folder: Path) -> None:
         losses=", ".join(f"{loss:.3f}" for loss in made["losses"]),
         suite=shown(folder),
         played=_played(options["episodes"]),
-        ended="asked for" if interface.config.ended else "not asked for",
         over_time=OVER_TIME,
         **{name: options[name] for name in ("model", "lm", "batch", "epochs", "trajectories", "wordings")},
         **{name: made[name] for name in ("command", "protocol", "minutes", "device")},

@@ -59,8 +59,7 @@ def judge(
       held: trajectories that did what they were to do, by name.
       failing: of bodies that fail.
     """
-    ended = interface.config.ended
-    known, unknown = (Words.of(lm, protocol, WORDINGS, held, ended=ended) for held in (False, True))
+    known, unknown = (Words.of(lm, protocol, WORDINGS, held) for held in (False, True))
     sets = {name: (data, failing, unknown if name == UNSEEN else known) for name, data in held.items()}
     some = held[UNSEEN][slice(LENGTH_COUNT)]
     for name, rate in LENGTHS.items():

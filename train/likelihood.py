@@ -295,7 +295,7 @@ def _words_and_learning(
         return None, None
     protocol = "success" if config.likelihood_form == "ask" else "contrastive"
     learning = Learning(number, config.update_interface_every, config.interface_learning_rate)
-    return Words.of(lm, protocol, WORDINGS, ended=interface.config.ended), learning
+    return Words.of(lm, protocol, WORDINGS), learning
 
 
 def frames_of_episode(config: PolicyConfig, env: Env) -> int:

@@ -34,7 +34,6 @@ class InterfaceConfig:
       dtype: what is computed in.
       tower, decoder: between whose weights it was trained, as `jaxrm.weights.fingerprint.label` names them;
         empty where nobody knows.
-      ended: whether it was trained with the end of the text behind instructions, see `describe`.
     """
 
     inputs: int
@@ -47,7 +46,6 @@ class InterfaceConfig:
     dtype: str = "float32"
     tower: str = ""
     decoder: str = ""
-    ended: bool = False
 
     def __post_init__(self) -> None:
         if self.layers < 0:

@@ -100,7 +100,7 @@ class LikelihoodReward:
             raise ValueError(f"form is {form!r}, wanted 'describe' or 'ask'")
         template = prompt if prompt is not None else DESCRIBE if form == "describe" else ASK
         if form == "describe":
-            tails = describe(lm.processor, [instruction], template, ended=interface.config.ended)[0]
+            tails = describe(lm.processor, [instruction], template)[0]
         else:
             tails = ask(lm.processor, [instruction], template, answers)[0]
         before = np.asarray(lm.processor.begin(Prompt.of(template).before), np.int32)

@@ -91,14 +91,11 @@ def describe(
     processor: DecoderProcessor,
     instructions: Sequence[str],
     template: str = DESCRIBE,
-    *,
-    ended: bool = True,
 ) -> Tails:
     """Tails [n, m] that end with the instructions, whose tokens are scored; padded behind.
 
-    Args:
-      ended: the decoder's end of text, where it has one, stands behind each and is scored too: without it
-        nothing is wrong with "kneels down" where a film shows it and then more.
+    The decoder's end of text, where it has one, stands behind each and is scored too: without it nothing is
+    wrong with "kneels down" where a film shows it and then more.
 
     Raises:
       TypeError, ValueError: no list of sentences, an empty one, or a template that goes on behind them.
@@ -108,7 +105,7 @@ def describe(
         raise ValueError(f"{prompt.rest!r} stands behind the instruction and cannot change how likely it is")
     check_texts(instructions)
     behind = processor.encode(prompt.behind)
-    end = processor.config.eos_token_ids[:1] if ended else ()
+    end = processor.config.eos_token_ids[:1]
     tokens, mask = pad([[*behind, *processor.encode(prompt.space + text), *end] for text in instructions])
     scored = mask & (np.arange(tokens.shape[1]) >= len(behind))
     return Tails(jnp.asarray(tokens), jnp.asarray(mask), jnp.asarray(scored), len(behind))

@@ -13,7 +13,6 @@ from jaxrm.weights.table import Row, leaves_by_path, to_tensors, to_tree
 MODEL_TYPE = "jaxrm_interface"
 _FIELDS = tuple(field.name for field in dataclasses.fields(InterfaceConfig) if field.name != "dtype")
 _LABELS = ("tower", "decoder")
-_BEFORE = {**dict.fromkeys(_LABELS, ""), "ended": False}  # what files of before do not say
 
 
 def save_interface(interface: Interface, directory: str | os.PathLike) -> None:
@@ -55,7 +54,9 @@ def load_interface(name: str | os.PathLike, *, dtype: str = "float32") -> Interf
 
 
 def _parse(given: Mapping[str, Any], dtype: str) -> InterfaceConfig:
-    fields: dict[str, Any] = _BEFORE | {name: x for name, x in given.items() if name != "model_type"}
+    fields: dict[str, Any] = dict.fromkeys(_LABELS, "") | {
+        name: x for name, x in given.items() if name != "model_type"
+    }
     if fields.keys() != set(_FIELDS):
         missing, unknown = sorted(set(_FIELDS) - fields.keys()), sorted(fields.keys() - set(_FIELDS))
         raise ValueError(f"missing are {missing}, unknown are {unknown}")
@@ -67,8 +68,6 @@ def _parse(given: Mapping[str, Any], dtype: str) -> InterfaceConfig:
     for name in _LABELS:
         if not isinstance(fields[name], str):
             raise ValueError(f"{name} is {fields[name]!r}, wanted a text")
-    if type(fields["ended"]) is not bool:
-        raise ValueError(f"ended is {fields['ended']!r}, wanted true or false")
     return InterfaceConfig(**fields, dtype=dtype)
 
 

@@ -46,8 +46,8 @@ def test_another_dtype_to_compute_in(tmp_path):
 
 
 def test_files_of_before_say_less(tmp_path):
-    jaxrm.save_interface(make(replace(CONFIG, tower="a", decoder="b", ended=True)), tmp_path)
-    edit(tmp_path, tower=None, decoder=None, ended=None)
+    jaxrm.save_interface(make(replace(CONFIG, tower="a", decoder="b")), tmp_path)
+    edit(tmp_path, tower=None, decoder=None)
     assert jaxrm.load_interface(tmp_path).config == CONFIG
 
 
@@ -63,7 +63,6 @@ def edit(directory: Path, **changes) -> None:
         ({"layers": None}, "missing are .'layers'."),
         ({"colour": "red"}, "unknown are .'colour'."),
         ({"layers": -1}, "layers is -1"),
-        ({"ended": 1}, "ended is 1, wanted true or false"),
         ({"layers": 1.0}, "layers is 1.0"),
         ({"width": "8"}, "width is '8'"),
         ({"heads": 3}, "not a multiple"),

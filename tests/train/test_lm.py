@@ -252,3 +252,23 @@ def test_the_shipped_decoder_reads_films(shipped):
     scored = said.describe.scored[rows][..., said.describe.first :]
     found = (read_film(shipped.model, said, plain_film(), rows)[0] * scored).sum(-1)
     assert np.asarray(found).argmax(axis=1).tolist() == [0, 0, 1, 1]
+
+
+def test_the_shipped_decoder_knows_what_came_first_when_it_is_asked(shipped):
+    """Kneels down, then raises its left arm; and the other way round."""
+    said = lm_read.corpus(shipped.processor, 1)
+    stages = [
+        [("standing", "down"), ("kneeling", "down"), ("kneeling", "left arm")],
+        [("standing", "down"), ("standing", "left arm"), ("kneeling", "left arm")],
+    ]
+    weights = np.zeros((2, 3 * FRAMES, len(WORDS)), np.float32)
+    for film, stage in enumerate(stages):
+        for place, words in enumerate(stage):
+            for word in words:
+                weights[film, place * FRAMES : (place + 1) * FRAMES, WORDS.index(word)] = 1.0
+    film = plain_film()._replace(weights=jnp.asarray(weights), mask=jnp.ones(weights.shape[:2], bool))
+    rows = jnp.array([[NUMBERS[(KNEEL, RAISE)], NUMBERS[(RAISE, KNEEL)]]] * 2)
+    yes = said.ask.answered(jnp.ones(len(said.ask.tokens), bool))
+    found = read_film(shipped.model, said._replace(describe=yes), film, rows)[0]
+    share = np.exp((found * yes.scored[rows][..., yes.first :]).sum(-1))  # p("True")
+    assert np.diag(share).min() > 0.9 and share[[0, 1], [1, 0]].max() < 0.1

@@ -245,7 +245,6 @@ def test_the_suite(lm, data, failing, tmp_path, monkeypatch):
     assert "another motion's" in shown and FAILING in shown and shown in (tmp_path / "README.md").read_text()
     card = (tmp_path / "README.md").read_text()
     assert "--episodes runs/played" in card and "(runs `played`)" in card
-    assert "behind an instruction: not asked for" in card
     assert (tmp_path / interface_report.OVER_TIME).stat().st_size > 1000
     assert "contrastive (a)" not in shown and f"({tmp_path.name})" in interface_report.shown(
         tmp_path, tmp_path

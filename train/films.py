@@ -75,12 +75,16 @@ class Dataset(NamedTuple):
 def maker(
     motions: Motions, vision: Network, images: ImageSettings, *, block: int = 256, dtype: str = "float16"
 ) -> Callable[..., Dataset]:
-    """`make(key, count, split="train", among=())` makes datasets as `dataset` does, several of them with one
-    compiled program for physics, drawing and embedding: only the plans of a split are its own, and those
-    among some instructions.
+    """`make(key, count, split="train", among=())` makes at least `count` trajectories, embedded once and kept
+    on the device; ValueError for another split.
 
-    A block is cut into shards, which are spread over the devices and have keys of their own, so that what is
-    made does not depend on how many devices there are.
+    Several datasets have one compiled program for physics, drawing and embedding: only the plans of a split
+    are its own, and those among some instructions. A block is cut into shards, which are spread over the
+    devices and have keys of their own, so that what is made does not depend on how many devices there are.
+
+    Args:
+      block: trajectories a call of the compiled program, 2 at least.
+      dtype: in which embeddings are kept.
     """
     shards = math.gcd(SHARDS, block // 2)
     mesh = make_mesh(jax.devices()[: math.gcd(shards, jax.device_count())])
@@ -116,26 +120,3 @@ def maker(
         return jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
 
     return make
-
-
-def dataset(
-    motions: Motions,
-    vision: Network,
-    images: ImageSettings,
-    key: Array,
-    count: int,
-    *,
-    split: str = "train",
-    block: int = 512,
-    dtype: str = "float16",
-) -> Dataset:
-    """At least `count` trajectories, embedded once and kept on the device.
-
-    Args:
-      block: trajectories a call of a compiled program.
-      dtype: in which embeddings are kept.
-
-    Raises:
-      ValueError: another split, or a block below 2.
-    """
-    return maker(motions, vision, images, block=block, dtype=dtype)(key, count, split)

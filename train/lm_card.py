@@ -11,7 +11,7 @@ from jaxrm.weights.files import read_json, write_json
 from train.folder import write_text
 from train.lm_config import LmConfig
 from train.lm_films import POSTURES, TURNED
-from train.lm_read import NOTHING
+from train.lm_read import NOTHING, OFTEN
 from train.lm_report import SHUFFLED, WORDINGS, Figures
 from train.origin import origin
 
@@ -38,6 +38,8 @@ reconstruction) keeps it frozen and trains an interface in front of it: `checkpo
   `{ask}`.
 - **Told apart**: of the instruction that was carried out and some changed ones, the share of the former by
   the reward's own score, e^(log-likelihood a token / 0.1), is a loss too.
+- **Asked**: about instructions that were carried out, changed ones, and one of any other film; of the kinds
+  of change {often} as often as the others, in questions and among rivals.
 - **Time**: {minutes:.0f} minutes on {device}.
 
 **Why films in words.** A pretrained decoder has read many stories in order, and what an interface adds are
@@ -85,6 +87,7 @@ def write(folder: Path, lm: DecoderCheckpoint, figures: Figures) -> str:
         turned=", ".join(TURNED),
         describe=DESCRIBE,
         ask=ASK,
+        often=", ".join(f"{kind} is drawn {times:g} times" for kind, times in OFTEN.items()),
         nothing=NOTHING,
         wordings=WORDINGS,
         rows=table,

@@ -26,9 +26,8 @@ def data():
     """Four trajectories, seen by a tiny tower."""
     motions = Motions(envs.make("humanoid/standing"))
     clip = jaxrm.load_clip(GOLDEN / "clip-quick-gelu")
-    return films.dataset(
-        motions, clip.model, clip.processor.images, jax.random.key(0), 4, block=4, dtype="float32"
-    )
+    make = films.maker(motions, clip.model, clip.processor.images, block=4, dtype="float32")
+    return make(jax.random.key(0), 4)
 
 
 def test_a_dataset(data):

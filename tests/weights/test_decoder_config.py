@@ -1,0 +1,201 @@
+"""Decoders' configs: every published tensor, both spellings of RoPE, and what we cannot build."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from jaxrm.models import Decoder
+from jaxrm.weights import decoder_gpt2, decoder_llama, decoder_mpt, decoder_neox
+from jaxrm.weights.decoder_fields import parse_rope
+from jaxrm.weights.table import names_and_shapes
+
+# config.json as published, without what has no influence, and the number of parameters (of MPT by hand).
+PUBLISHED = {
+    "mpt-1b-redpajama-200b": (
+        decoder_mpt,
+        {
+            "model_type": "mosaic_gpt",
+            "d_model": 2048,
+            "n_heads": 16,
+            "n_layers": 24,
+            "vocab_size": 50432,
+            "max_seq_len": 2048,
+            "mlp_ratio": 4,
+            "alibi": True,
+            "attn_qk_ln": True,
+            "no_bias": True,
+        },
+        1_311_442_944,
+        {
+            "transformer.wte.weight": (50432, 2048),
+            "transformer.blocks.23.ln_1.weight": (2048,),
+            "transformer.blocks.23.ln_2.weight": (2048,),
+            "transformer.blocks.23.attn.Wqkv.weight": (6144, 2048),
+            "transformer.blocks.23.attn.q_ln.weight": (2048,),
+            "transformer.blocks.23.attn.k_ln.weight": (2048,),
+            "transformer.blocks.23.attn.out_proj.weight": (2048, 2048),
+            "transformer.blocks.23.mlp.mlp_up.weight": (8192, 2048),
+            "transformer.blocks.23.mlp.mlp_down.weight": (2048, 8192),
+            "transformer.ln_f.weight": (2048,),
+        },
+    ),
+    "Llama-3.2-1B": (
+        decoder_llama,
+        {
+            "model_type": "llama",
+            "hidden_size": 2048,
+            "intermediate_size": 8192,
+            "num_hidden_layers": 16,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "head_dim": 64,
+            "vocab_size": 128256,
+            "max_position_embeddings": 131072,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 500000.0,
+            "rope_scaling": {
+                "factor": 32.0,
+                "high_freq_factor": 4.0,
+                "low_freq_factor": 1.0,
+                "original_max_position_embeddings": 8192,
+                "rope_type": "llama3",
+            },
+            "tie_word_embeddings": True,
+        },
+        1_235_814_400,
+        {
+            "model.embed_tokens.weight": (128256, 2048),
+            "model.layers.15.input_layernorm.weight": (2048,),
+            "model.layers.15.self_attn.q_proj.weight": (2048, 2048),
+            "model.layers.15.self_attn.k_proj.weight": (512, 2048),
+            "model.layers.15.self_attn.v_proj.weight": (512, 2048),
+            "model.layers.15.self_attn.o_proj.weight": (2048, 2048),
+            "model.layers.15.post_attention_layernorm.weight": (2048,),
+            "model.layers.15.mlp.gate_proj.weight": (8192, 2048),
+            "model.layers.15.mlp.up_proj.weight": (8192, 2048),
+            "model.layers.15.mlp.down_proj.weight": (2048, 8192),
+            "model.norm.weight": (2048,),
+        },
+    ),
+    "Qwen3-0.6B": (
+        decoder_llama,
+        {
+            "model_type": "qwen3",
+            "hidden_size": 1024,
+            "intermediate_size": 3072,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "vocab_size": 151936,
+            "max_position_embeddings": 40960,
+            "rms_norm_eps": 1e-6,
+            "rope_theta": 1000000,
+            "rope_scaling": None,
+            "use_sliding_window": False,
+            "sliding_window": None,
+            "tie_word_embeddings": True,
+        },
+        596_049_920,
+        {
+            "model.embed_tokens.weight": (151936, 1024),
+            "model.layers.27.input_layernorm.weight": (1024,),
+            "model.layers.27.self_attn.q_proj.weight": (2048, 1024),
+            "model.layers.27.self_attn.k_proj.weight": (1024, 1024),
+            "model.layers.27.self_attn.v_proj.weight": (1024, 1024),
+            "model.layers.27.self_attn.o_proj.weight": (1024, 2048),
+            "model.layers.27.self_attn.q_norm.weight": (128,),
+            "model.layers.27.self_attn.k_norm.weight": (128,),
+            "model.layers.27.post_attention_layernorm.weight": (1024,),
+            "model.layers.27.mlp.gate_proj.weight": (3072, 1024),
+            "model.layers.27.mlp.up_proj.weight": (3072, 1024),
+            "model.layers.27.mlp.down_proj.weight": (1024, 3072),
+            "model.norm.weight": (1024,),
+        },
+    ),
+    "SmolLM2-1.7B": (
+        decoder_llama,
+        {
+            "model_type": "llama",
+            "hidden_size": 2048,
+            "intermediate_size": 8192,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 32,
+            "vocab_size": 49152,
+            "max_position_embeddings": 8192,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 130000,
+            "tie_word_embeddings": True,
+        },
+        1_711_376_384,
+        {
+            "model.embed_tokens.weight": (49152, 2048),
+            "model.layers.23.input_layernorm.weight": (2048,),
+            **{f"model.layers.23.self_attn.{p}_proj.weight": (2048, 2048) for p in "qkvo"},
+            "model.layers.23.post_attention_layernorm.weight": (2048,),
+            "model.layers.23.mlp.gate_proj.weight": (8192, 2048),
+            "model.layers.23.mlp.up_proj.weight": (8192, 2048),
+            "model.layers.23.mlp.down_proj.weight": (2048, 8192),
+            "model.norm.weight": (2048,),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_tensor_is_accounted_for(name):
+    module, given, parameters, some = PUBLISHED[name]
+    config = module.parse_config(given)
+    model = Decoder.abstract(config)
+    shapes = names_and_shapes(module.table(config), model)
+    assert {key: shape for key, shape in shapes.items() if key in some} == some
+    last = next(key for key in some if f".{config.blocks.layers - 1}." in key)
+    stem = last[: last.index(f"{config.blocks.layers - 1}.")]
+    per_layer = sum(key.startswith(f"{stem}{config.blocks.layers - 1}.") for key in some)
+    assert len(shapes) == len(some) + (config.blocks.layers - 1) * per_layer
+    assert sum(leaf.size for leaf in jax.tree.leaves(model)) == parameters
+    assert sum(int(np.prod(shape)) for shape in shapes.values()) == parameters
+    tokens = jax.ShapeDtypeStruct((2, 9), np.int32)
+    assert jax.eval_shape(lambda m, x: m.logits(x), model, tokens).shape == (2, 9, config.vocabulary)
+    assert module.parse_config(json.loads(json.dumps(module.format_config(config)))) == config
+
+
+def test_both_spellings_of_rope_are_one():
+    scaling = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    scaling |= {"original_max_position_embeddings": 8192}
+    old = {"rope_theta": 5e5, "rope_scaling": {"rope_type": "llama3"} | scaling}
+    older = {"rope_theta": 5e5, "rope_scaling": {"type": "llama3"} | scaling}
+    new = {"rope_parameters": {"rope_type": "llama3", "rope_theta": 5e5} | scaling}
+    ropes = [parse_rope(fields, 64, 1e4) for fields in (old, older, new)]
+    assert ropes[0] == ropes[1] == ropes[2]
+    assert (ropes[0].kind, ropes[0].theta, ropes[0].factor, ropes[0].original) == ("llama3", 5e5, 8.0, 8192)
+    neox_old = {"rotary_pct": 0.25, "rotary_emb_base": 20000}
+    neox_new = {
+        "rope_parameters": {"rope_type": "default", "rope_theta": 20000, "partial_rotary_factor": 0.25}
+    }
+    assert parse_rope(neox_old, 64, 1e4, 1.0) == parse_rope(neox_new, 64, 1e4, 1.0)
+    assert parse_rope(neox_old, 64, 1e4, 1.0).width == 16
+    assert parse_rope({"rope_scaling": {"type": "linear", "factor": 2}}, 64, 1e4).factor == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "given", "message"),
+    [
+        (decoder_llama, {"rope_scaling": {"rope_type": "yarn", "factor": 2}}, "'yarn' is not supported"),
+        (decoder_llama, {"rope_scaling": {"rope_type": "linear"}}, "needs factor"),
+        (decoder_llama, {"model_type": "qwen2", "use_sliding_window": True}, "use_sliding_window"),
+        (decoder_llama, {"hidden_act": "mish"}, "unknown activation 'mish'"),
+        (decoder_llama, {"num_key_value_heads": 3}, "cannot share"),
+        (decoder_gpt2, {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"),
+        (decoder_mpt, {"no_bias": False}, "no_bias"),
+        (decoder_mpt, {"attn_config": {"alibi": False}}, "alibi"),
+        (decoder_mpt, {"model_type": "mosaic_gpt"}, "alibi"),
+        (decoder_neox, {"hidden_act": "mish"}, "unknown activation 'mish'"),
+    ],
+)
+def test_options_that_we_cannot_build_are_refused(module, given, message):
+    with pytest.raises(ValueError, match=message):
+        module.parse_config(given)

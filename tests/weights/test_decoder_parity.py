@@ -13,7 +13,7 @@ from jaxrm.models import Decoder
 from jaxrm.weights import files
 from jaxrm.weights.family import read_family
 from jaxrm.weights.table import names_and_shapes
-from tests.weights.test_decoder import PUBLISHED
+from tests.weights.test_decoder_config import PUBLISHED
 
 torch = pytest.importorskip("torch", reason="the extra `parity` is not installed")
 transformers = pytest.importorskip("transformers", reason="the extra `parity` is not installed")

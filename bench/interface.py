@@ -82,7 +82,7 @@ def training(protocol: Protocol, data: films.Dataset) -> tuple[Callable[[], Any]
     """A compiled epoch, and how many trajectories it learns from. Films of bodies that fail, which cost the
     same, are drawn from all."""
     config = TrainingConfig(protocol)
-    lm, done = jaxrm.load_decoder(config.lm), interface.done_only(data)
+    lm, done = jaxrm.load_decoder(config.lm), data.done_only()
     new = interface.new_interface(config, lm, data, jax.random.key(2))
     said = Words.of(lm, protocol, config.wordings)
     count = len(done.embeddings) // config.batch * config.batch

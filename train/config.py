@@ -18,7 +18,8 @@ ALGORITHMS = ("ppo", "sac")
 BETWEEN = ("linear", "hold")
 OURS = ("scene-clip", "scene-clip-fine")  # CLIPs that come with us; the second is the dearer
 _COUNTS = (
-    "reward_every", "reward_batch", "eval_episodes", "calls_per_checkpoint", "likelihood_frames", "video_size"
+    "reward_every", "reward_batch", "eval_episodes", "calls_per_checkpoint", "likelihood_frames",
+    "interface_films", "video_size",
 )  # fmt: skip
 _OF_LIKELIHOOD = ("update_interface_every", "keep_episodes")  # of no use to other rewards
 _POSITIVE = {"ppo": ("epochs", "minibatches"), "sac": ("batch_size", "replay_size")}  # of a learner alone
@@ -74,8 +75,10 @@ class PolicyConfig:
     """With likelihood: frames that an episode gives at most, one every --reward-every steps."""
     update_interface_every: int = 0
     """With likelihood: iterations between updates of the interface on the policy's own episodes; 0: none."""
-    interface_learning_rate: float = 1e-3
+    interface_learning_rate: float = 3e-4
     """Of Adam, where the interface learns."""
+    interface_films: int = 256
+    """Where it learns: films made of any instruction, and as many of the goal, for it to learn from too."""
     keep_episodes: int = 0
     """With likelihood: episodes that are kept in the run's folder, for train interface --episodes."""
     baseline: str | None = None

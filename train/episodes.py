@@ -71,16 +71,4 @@ def read(runs: Sequence[Path], model: str, frames: int) -> Dataset | None:
     longest = max(part.embeddings.shape[1] for part in parts)
     if longest > frames:
         raise ValueError(f"episodes of {longest} frames are longer than films, which have {frames}")
-    return jax.tree.map(lambda *x: jnp.concatenate(x), *(_lengthened(part, frames) for part in parts))
-
-
-def _lengthened(data: Dataset, frames: int) -> Dataset:
-    """With places for more frames, which do not count."""
-    more = frames - data.embeddings.shape[1]
-
-    def pad(x: Any) -> Any:
-        return jnp.pad(x, [(0, 0), (0, more), *[(0, 0)] * (x.ndim - 2)])
-
-    batch = data.batch
-    qpos, mask, signs = jax.tree.map(pad, (batch.qpos, batch.mask, batch.signs))
-    return Dataset(batch._replace(qpos=qpos, mask=mask, signs=signs), pad(data.embeddings))
+    return jax.tree.map(lambda *x: jnp.concatenate(x), *(part.lengthened(frames) for part in parts))

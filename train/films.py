@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, UInt8
 
@@ -70,6 +71,21 @@ class Dataset(NamedTuple):
     def __getitem__(self, index: Any) -> "Dataset":
         """Some of the rows, by slice or array."""
         return jax.tree.map(lambda x: x[index], self)
+
+    def done_only(self) -> "Dataset":
+        """Those that did what they were to do; on the host, since their number is not known before."""
+        return self[np.flatnonzero(np.asarray(self.batch.done))]
+
+    def lengthened(self, frames: int) -> "Dataset":
+        """With places for more frames, which do not count."""
+        more = frames - self.embeddings.shape[1]
+
+        def pad(x: Any) -> Any:
+            return jnp.pad(x, [(0, 0), (0, more), *[(0, 0)] * (x.ndim - 2)])
+
+        batch = self.batch
+        qpos, mask, signs = jax.tree.map(pad, (batch.qpos, batch.mask, batch.signs))
+        return Dataset(batch._replace(qpos=qpos, mask=mask, signs=signs), pad(self.embeddings))
 
 
 def maker(

@@ -95,7 +95,7 @@ def report(
     console: Console,
 ) -> None:
     """Judges on what was held out; prints and writes the suite."""
-    held = {name: done_only(part) for name, part in data.items() if name not in ("train", FAILING)}
+    held = {name: part.done_only() for name, part in data.items() if name not in ("train", FAILING)}
     failing = Films.of(data).held
     interface_report.write(config.folder, config.protocol, lm, interface, held, failing, key)
     console.print(interface_report.shown(config.folder), highlight=False, soft_wrap=True)
@@ -166,7 +166,7 @@ def epoch(
     compile it with `config` static.
 
     Args:
-      data: trajectories that did what they were to do, see `done_only`.
+      data: trajectories that did what they were to do, see `Dataset.done_only`.
       failing: films of bodies that fail.
 
     Returns:
@@ -211,9 +211,4 @@ class Films(NamedTuple):
         count = len(loose.embeddings) * 3 // 4
         films = jax.tree.map(lambda *x: jnp.concatenate(x), data["train"], loose[slice(count)], *more)
         failed = films[np.flatnonzero(~np.asarray(films.batch.done))]
-        return cls(films, done_only(films), failed, loose[slice(count, None)])
-
-
-def done_only(data: Dataset) -> Dataset:
-    """The trajectories that did what they were to do; on the host, since their number is not known before."""
-    return data[np.flatnonzero(np.asarray(data.batch.done))]
+        return cls(films, films.done_only(), failed, loose[slice(count, None)])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 import jaxrm
 from envs.humanoid import tasks
@@ -71,10 +72,25 @@ def make_told(source: Source, numbers: tuple[int, ...], count: int, file: Path |
     return _load_or(build, stamp, beside, ("told",))["told"]
 
 
+def make_some(model: str, number: int, count: int, seed: int) -> Dataset:
+    """Films that did what they were told: of `count` of any instruction, and of as many of the one of this
+    number.
+
+    Raises:
+      ValueError: none of the latter did.
+    """
+    build = _maker(model, min(BLOCK, count))
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), TOLD))
+    films = build(keys[0], count).done_only(), build(keys[1], count, _TRAIN, (number,)).done_only()
+    if not len(films[1].embeddings):
+        raise ValueError(f"none of {count} films shows what the interface is to learn: give more of them")
+    return jax.tree.map(lambda *x: jnp.concatenate(x), *films)
+
+
 @functools.cache  # compiled once for all that a training makes
-def _maker(model: str) -> Callable[..., Dataset]:
+def _maker(model: str, block: int = BLOCK) -> Callable[..., Dataset]:
     clip = jaxrm.load_clip(model)
-    return maker(Motions(tasks.factory(TASK)()), clip.model, clip.processor.images, block=BLOCK)
+    return maker(Motions(tasks.factory(TASK)()), clip.model, clip.processor.images, block=block)
 
 
 def make_or_load(source: Source, file: Path | None) -> Datasets:

@@ -35,12 +35,10 @@ from jaxrm.rewards.likelihood import (
 )
 from jaxrm.rewards.likelihood_reward import LikelihoodReward, encode_frames
 from jaxrm.types import Pose
-from jaxrm.weights import DecoderCheckpoint
 from jaxrm.weights.embed import run
 from train import episodes
 from train.config import PolicyConfig
-from train.interface_losses import Words
-from train.likelihood_update import WORDINGS, Learning, Learnt, Seen, number_of
+from train.likelihood_update import Learning, Learnt, Lesson, Seen, number_of
 from train.rewards import Looks, LoopReward, TrajectoryScore, Update, in_blocks, rows_in_blocks
 
 
@@ -49,11 +47,11 @@ class LoopWeights(NamedTuple):
 
     Attributes:
       reward: tower, decoder, prompt, and the interface that a run begins with.
-      words: what the interface learns to tell apart; None where it does not.
+      lesson: what the interface learns from beside episodes; None where it does not learn.
     """
 
     reward: LikelihoodReward
-    words: Words | None
+    lesson: Lesson | None
 
 
 class Prefix(NamedTuple):
@@ -181,11 +179,11 @@ class Reader:
         self, weights: LoopWeights, state: Learnt, memory: Prefix, keys: Array
     ) -> tuple[Learnt, dict[str, Array]]:
         """See `train.rewards.Update`."""
-        assert self.learning is not None and weights.words is not None
+        assert self.learning is not None and weights.lesson is not None
         shards = len(keys)
         seen = Seen(memory.embeddings, memory.mask, *memory.signs)
         seen = jax.tree.map(lambda x: x.reshape(shards, -1, *x.shape[1:]), seen)
-        state, loss = self.learning.update(weights.words, state, seen, keys)
+        state, loss = self.learning.update(weights.lesson, state, seen, keys)
         return state, {"interface_loss": loss}
 
 
@@ -255,7 +253,10 @@ def make(config: PolicyConfig, env: Env) -> LoopReward:
     check_frames_fit(reward, frames)
     watched = bool(config.update_interface_every or config.keep_episodes)
     number = number_of(goal, env) if watched else 0
-    words, learning = _words_and_learning(config, number, lm, reward.interface)
+    lesson, learning = None, None
+    if config.update_interface_every:
+        lesson = Lesson.of(config, lm, number)
+        learning = Learning(number, config.update_interface_every, config.interface_learning_rate)
     reader = Reader(
         env,
         frames,
@@ -269,7 +270,7 @@ def make(config: PolicyConfig, env: Env) -> LoopReward:
     models = f"{config.model}, {config.interface}, {config.lm}"
     made = LoopReward(
         f"likelihood ({config.likelihood_form}; {models}; {frames} frames an episode)",
-        LoopWeights(reward, words),
+        LoopWeights(reward, lesson),
         (),
         TrajectoryScore(reader.begin, reader.read, config.reward_every, between),
         (goal,),
@@ -285,17 +286,6 @@ def make(config: PolicyConfig, env: Env) -> LoopReward:
 def _save(state: Learnt, folder: Path) -> None:
     """The interface, as `jaxrm.load_interface` takes it."""
     jaxrm.save_interface(state.interface, folder)
-
-
-def _words_and_learning(
-    config: PolicyConfig, number: int, lm: DecoderCheckpoint, interface: Interface
-) -> tuple[Words | None, Learning | None]:
-    """What the interface learns from, if it does."""
-    if not config.update_interface_every:
-        return None, None
-    protocol = "success" if config.likelihood_form == "ask" else "contrastive"
-    learning = Learning(number, config.update_interface_every, config.interface_learning_rate)
-    return Words.of(lm, protocol, WORDINGS), learning
 
 
 def frames_of_episode(config: PolicyConfig, env: Env) -> int:

@@ -1,11 +1,11 @@
 """The interface learns along: from the policy's own episodes, in the program that steps, draws and rewards.
 
-A policy finds what pleases the reward and does not do what was said. An oracle sees which instructions an
-episode so far carries out. Every `update_interface_every` iterations episodes are paired with one of those,
-drawn at random, and set against what they are not: the goal where it was not reached, changed instructions,
-and the episode spoiled in time. The loss is contrastive, or where the reward asks that of the right answers
-(see `jaxrm.rewards.protocols`). Beside it the prefixes of all these episodes, those that carry out nothing
-among them, are ranked by how far they came with the goal: a body that fell comes last (`train.progress`).
+A policy finds what pleases the reward and does not do what was said. Every `update_interface_every`
+iterations its running episodes take the place that films of bodies that fail have in `python -m train
+interface`, with that training's own loss: films that do what they are told score above those episodes, whose
+prefixes are ranked with theirs by how far they came; an episode that reached the goal is right itself, and
+what spoils it is wrong. The films are an anchor: from these episodes alone an interface unlearns what its
+training told apart, for at first hardly any of them carries out anything.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from envs.humanoid.env import Humanoid
 from envs.humanoid.instructions import INSTRUCTIONS
@@ -22,21 +22,20 @@ from envs.humanoid.motion_captions import wordings
 from envs.humanoid.motion_truth import Signs, truth
 from envs.types import Env
 from jaxrm.models.interface import Interface
-from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.rewards.likelihood_reward import LikelihoodReward
-from jaxrm.rewards.protocols import told_apart
+from jaxrm.weights import DecoderCheckpoint
+from train.config import PolicyConfig
 from train.films import Dataset
-from train.interface_losses import Words, score_rows
-from train.progress import DONE, draw_prefixes, lies, ranked, until
-from train.spoil import change_instructions, spoil
+from train.interface_config import TrainingConfig
+from train.interface_data import make_some
+from train.interface_losses import NEVER, Pairs, Words, draw_pairs, loss_of_scores, score_pairs
 from train.sums import AXIS, total
 from train.trajectories import Batch
 
-TEMPERATURE = 0.1
-EPISODES = 8  # of each virtual shard, an update
 WORDINGS = 4  # of each instruction
-PREFIXES = 3  # of each episode, beside all of it
-GOAL_FIRST = 3.0  # nats by which the goal is likelier to be drawn than another instruction carried out
+ROWS = 4  # films of each virtual shard, an update: two of any instruction, one of the goal, an own one
+SELDOM = -1e3  # logit of what is drawn only where all else is `NEVER`
+RECIPE = TrainingConfig()  # whose negatives and temperature these are
 
 
 class Learnt(NamedTuple):
@@ -50,6 +49,25 @@ class Learnt(NamedTuple):
         return dataclasses.replace(reward, interface=self.interface)
 
 
+class Lesson(NamedTuple):
+    """What the interface learns from beside the policy's episodes.
+
+    Attributes:
+      words: the sentences that are told apart.
+      films: that did what they were told, some of them the goal.
+    """
+
+    words: Words
+    films: Dataset
+
+    @classmethod
+    def of(cls, config: PolicyConfig, lm: DecoderCheckpoint, goal: int) -> "Lesson":
+        """What a config asks for; films are made here, from its seed."""
+        protocol = "success" if config.likelihood_form == "ask" else "contrastive"
+        films = make_some(str(config.model), goal, config.interface_films, config.seed)
+        return cls(Words.of(lm, protocol, WORDINGS), films)
+
+
 class Seen(NamedTuple):
     """Episodes so far, [n, ...]: what the tower and the oracle saw of each frame, of which state, and which
     frames are there."""
@@ -59,30 +77,13 @@ class Seen(NamedTuple):
     signs: Signs
     qpos: Float[Array, "n t nq"]
 
-
-class Wrong(NamedTuple):
-    """A batch with one instruction each that is carried out, and what makes each pair wrong.
-
-    Attributes:
-      data: `which` of its batch is the instruction.
-      said: the rows of the tails that say it, [b].
-      others: rows that say something else, [b, r]; `spoiled`: the trajectories [b, q, t] in other orders.
-      is_wrong: of the others and then the spoiled, which truly are, [b, r + q].
-      weight: 0 for an episode that carries out nothing.
-      ends: the last frame of each prefix that is ranked; behind the prefixes the whole.
-      levels: how far they came with the goal; those that show nothing came least.
-      goal: a row that says the goal, [].
-    """
-
-    data: Dataset
-    said: Int[Array, "b"]
-    others: Int[Array, "b r"]
-    spoiled: Trajectories
-    is_wrong: Bool[Array, "b r+q"]
-    weight: Float[Array, "b"]
-    ends: Int[Array, "b n"]
-    levels: Float[Array, "b n"]
-    goal: Int[Array, ""]
+    def told(self, goal: int) -> Dataset:
+        """As films that were to reach the goal."""
+        count = len(self.mask)
+        done = jax.vmap(truth)(self.signs, self.mask)
+        which = jnp.full(count, goal, jnp.int32)
+        batch = Batch(self.qpos, self.mask, which, done, self.signs, jnp.ones(count, bool))
+        return Dataset(batch, self.embeddings)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,94 +107,54 @@ class Learning:
         interface = jax.tree.map(jnp.copy, interface)
         return Learnt(interface, self.optimizer.init(interface))  # pyright: ignore[reportArgumentType]
 
-    def update(self, words: Words, state: Learnt, seen: Seen, keys: Array) -> tuple[Learnt, Float[Array, ""]]:
-        """One step on some of this device's worlds, the same number of each shard.
+    def update(
+        self, lesson: Lesson, state: Learnt, seen: Seen, keys: Array
+    ) -> tuple[Learnt, Float[Array, ""]]:
+        """One step on some films and some of this device's worlds, the same number of each shard.
 
         Args:
           seen: leaves [shards, worlds, ...].
           keys: uint32 [shards, 2], consumed.
 
         Returns:
-          What was learnt, and the loss, NaN where no episode has shown anything yet.
+          What was learnt, and the loss.
         """
-        drawn = jax.vmap(lambda key, seen: draw(key, seen, words, self.goal))(keys, seen)
-        count = total(drawn.weight, AXIS)
+        pairs = jax.vmap(lambda key, seen: draw(key, lesson, seen.told(self.goal), self.goal))(keys, seen)
         shards = total(jnp.ones(len(keys)), AXIS)
+        protocol = "success" if lesson.words.tails.asks else "contrastive"
 
         def share(interface: Interface) -> Array:
-            pairs, order = jax.vmap(lambda one: losses(interface, words, one))(drawn)
-            return jnp.sum(pairs * drawn.weight) / jnp.maximum(count, 1.0) + jnp.sum(order) / shards
+            def one(pairs: Pairs) -> Array:
+                scores = score_pairs(interface, lesson.words, pairs)
+                return loss_of_scores(protocol, pairs, scores, RECIPE.temperature)
+
+            return jax.vmap(one)(pairs).sum() / shards
 
         loss, slope = jax.value_and_grad(share)(state.interface)
         slope = jax.lax.psum(slope, AXIS)
         updates, adam = self.optimizer.update(slope, state.adam, state.interface)  # pyright: ignore
-        after = Learnt(optax.apply_updates(state.interface, updates), adam)  # pyright: ignore
-        taught = total(drawn.data.batch.mask, AXIS) > 0  # without, Adam's momentum would go on alone
-        after = jax.tree.map(lambda new, old: jnp.where(taught, new, old), after, state)
-        return after, jnp.where(taught, total(loss, AXIS), jnp.nan)
+        return Learnt(optax.apply_updates(state.interface, updates), adam), total(loss, AXIS)  # pyright: ignore
 
 
-def draw(key: Array, seen: Seen, words: Words, goal: int) -> Wrong:
-    """Some episodes of one shard, each with an instruction that it carries out."""
-    keys = jax.random.split(key, 6)
-    count = min(EPISODES, len(seen.mask))
-    picks = jax.random.permutation(keys[0], len(seen.mask))[:count]
-    seen = jax.tree.map(lambda x: x[picks], seen)
-    done = jax.vmap(truth)(seen.signs, seen.mask)
-    chance = jax.random.gumbel(keys[1], done.shape).at[:, goal].add(GOAL_FIRST)
-    which = jnp.argmax(jnp.where(done, chance, -jnp.inf), axis=1).astype(jnp.int32)
-    batch = Batch(seen.qpos, seen.mask, which, done, seen.signs, jnp.zeros(count, bool))
-    data = Dataset(batch, seen.embeddings)
-    worse = spoil(keys[2], data)
-    changed, is_changed = change_instructions(keys[3], batch)
-    numbers = jnp.concatenate([jnp.full((count, 1), goal), changed], axis=1)
-    is_wrong = jnp.concatenate([~done[:, goal, None], is_changed, worse.wrong], axis=1)
-    key_goal, *keys_ends = jax.random.split(jax.random.fold_in(key, 1), count + 1)
-    ends, levels = jax.vmap(draw_prefixes, in_axes=(0, 0, 0, 0, None, None))(
-        jnp.stack(keys_ends), seen.signs, seen.mask, lies(seen.qpos), jnp.int32(goal), PREFIXES
-    )
-    return Wrong(
-        data,
-        words.rows(keys[4], which),
-        words.rows(keys[5], numbers),
-        worse.trajectories,
-        is_wrong,
-        done.any(axis=1).astype(seen.embeddings.dtype),
-        ends,
-        levels,
-        words.rows(key_goal, jnp.int32(goal)),
-    )
+def draw(key: Array, lesson: Lesson, episodes: Dataset, goal: int) -> Pairs:
+    """Pairs of `ROWS` films and own episodes of one shard, of whose other episodes some are set against
+    each."""
+    key_rows, key_pairs = jax.random.split(key)
+    frames = max(data.embeddings.shape[1] for data in (lesson.films, episodes))
+    films, episodes = lesson.films.lengthened(frames), episodes.lengthened(frames)
+    both = jax.tree.map(lambda film, own: jnp.concatenate([film.astype(own.dtype), own]), films, episodes)
+    rows = jax.random.categorical(key_rows, row_logits(films, episodes, goal))
+    return draw_pairs(key_pairs, both[rows], lesson.words, RECIPE.negatives, episodes)
 
 
-def losses(interface: Interface, words: Words, drawn: Wrong) -> tuple[Float[Array, "b"], Float[Array, ""]]:
-    """Of each episode: that its own pair scores above all that are wrong; of all of them: that prefixes score
-    as they came with the goal. Where the tails ask: that every answer is right."""
-    own, rest, prefixes = pair_scores(interface, words, drawn)
-    wrong = drawn.is_wrong
-    if words.tails.asks:
-        false = jnp.sum(jnp.where(wrong, rest, 0.0), axis=1) / jnp.maximum(wrong.sum(axis=1), 1)
-        return -(own + false) / 2, -prefixes.mean()
-    order = ranked(prefixes.reshape(1, -1), drawn.levels.reshape(1, -1), TEMPERATURE)
-    return told_apart(own, rest, wrong, TEMPERATURE), order
-
-
-def pair_scores(
-    interface: Interface, words: Words, drawn: Wrong
-) -> tuple[Float[Array, "b"], Float[Array, "b r+q"], Float[Array, "b n"]]:
-    """Log-likelihoods of each episode's own instruction; of the wrong pairs: of the others with it, of it
-    with the spoiled; and of the goal after each prefix. Where the tails ask, of the right answer."""
-    (b, r), q, n = drawn.others.shape, drawn.spoiled.mask.shape[1], drawn.ends.shape[1]
-    goals = jnp.broadcast_to(drawn.goal, (b, n))
-    rows = jnp.concatenate([drawn.said[:, None], drawn.others, goals], axis=1)
-    still, mask = ~drawn.is_wrong, drawn.data.batch.mask
-    right = jnp.concatenate([jnp.ones((b, 1), bool), still[:, :r], drawn.levels == DONE], axis=1)
-    seen = jnp.concatenate([jnp.repeat(mask[:, None], 1 + r, axis=1), until(mask, drawn.ends)], axis=1)
-    told = score_rows(interface, words, drawn.data.trajectories, rows, right, visible=seen)
-    flat = jax.tree.map(lambda x: x.reshape(b * q, *x.shape[2:]), drawn.spoiled)
-    again = jnp.repeat(drawn.said, q)[:, None]
-    spoiled = score_rows(interface, words, flat, again, still[:, r:].reshape(-1, 1))
-    rest = jnp.concatenate([told[:, 1 : 1 + r], spoiled.reshape(b, q)], axis=1)
-    return told[:, 0], rest, told[:, 1 + r :]
+def row_logits(films: Dataset, episodes: Dataset, goal: int) -> Float[Array, "rows n"]:
+    """Of which films, and behind them episodes, a row may be: the last of an episode that reached the goal
+    if there is any, else of a film that shows it."""
+    shows, none = films.batch.which == goal, jnp.full(len(episodes.embeddings), NEVER)
+    any_film = jnp.concatenate([jnp.zeros(len(shows)), none])
+    of_goal = jnp.concatenate([jnp.where(shows, 0.0, NEVER), none])
+    instead, reached = jnp.where(shows, SELDOM, NEVER), jnp.where(episodes.batch.done, 0.0, NEVER)
+    return jnp.stack([*[any_film] * (ROWS - 2), of_goal, jnp.concatenate([instead, reached])])
 
 
 def number_of(goal: str, env: Env) -> int:

@@ -99,7 +99,7 @@ def new(lm, layers=1):
 def test_only_what_was_done_is_shown(data):
     assert data.batch.done.all()
     some = data._replace(batch=data.batch._replace(truth=data.batch.truth.at[::2].set(False)))
-    np.testing.assert_array_equal(program.done_only(some).embeddings, data.embeddings[1::2])
+    np.testing.assert_array_equal(some.done_only().embeddings, data.embeddings[1::2])
 
 
 @pytest.mark.parametrize("protocol", ["ml", "contrastive", "success"])

@@ -13,15 +13,14 @@ import jaxrm
 import train
 from envs.humanoid import motion_truth
 from envs.humanoid.instructions import INSTRUCTIONS, NUMBERS
-from envs.humanoid.motion_truth import CONDITIONS, Signs, truth
+from envs.humanoid.motion_truth import CONDITIONS, Signs
 from envs.humanoid.tasks import ORDERED
 from envs.pendulum import Pendulum
 from jaxrm.models.interface import Interface, InterfaceConfig
-from jaxrm.rewards.likelihood import LikelihoodWeights, Trajectories, score
 from train import episodes
+from train.films import Dataset
 from train.interface_losses import Words
-from train.likelihood_update import TEMPERATURE, Learning, Seen, draw, losses, number_of
-from train.progress import DONE, ranked
+from train.likelihood_update import RECIPE, ROWS, Learning, Lesson, Seen, draw, number_of, row_logits
 from train.sums import AXIS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -62,98 +61,67 @@ def interface() -> Interface:
     )
 
 
-def test_what_an_episode_is_set_against(seen, lm):
-    words = Words.of(lm, "contrastive", 1)
-    one = jax.tree.map(lambda x: x[0], seen)
-    drawn = jax.jit(partial(draw, goal=GOAL))(jax.random.PRNGKey(0), one, words)
-    batch = drawn.data.batch
-    done = np.asarray(jax.jit(jax.vmap(truth))(batch.signs, batch.mask))
-    np.testing.assert_array_equal(drawn.weight, done.any(axis=1))
-    taught = np.asarray(drawn.weight) > 0
-    assert 1 < taught.sum() < len(taught)
-    rows = np.arange(len(done))
-    assert done[rows, batch.which][taught].all()
-    np.testing.assert_array_equal(drawn.said, batch.which)  # one wording each: rows are numbers
-    others = np.asarray(drawn.others)
-    assert (others[:, 0] == GOAL).all()
-    wrong = np.asarray(drawn.is_wrong)[:, : others.shape[1]]
-    assert not (wrong & done[rows[:, None], others]).any()
-    np.testing.assert_array_equal(wrong[:, 0], ~done[:, GOAL])
-    assert wrong[taught, 1:].any()
-
-
-@pytest.mark.parametrize("form", ["describe", "ask"])
-def test_the_loss_is_that_of_each_pair_scored_alone(form, seen, lm):
-    words = Words.of(lm, "success" if form == "ask" else "contrastive", 1)
-    one = jax.tree.map(lambda x: x[0, 1:4], seen)
-    drawn = jax.jit(partial(draw, goal=GOAL))(jax.random.PRNGKey(3), one, words)
-    found, order = jax.jit(losses)(interface(), words, drawn)
-    alone = jax.jit(
-        lambda tails, embeddings, mask: score(
-            LikelihoodWeights(*words.reading, tails), interface(), Trajectories(embeddings[None], mask[None])
-        )[0]
+@pytest.fixture(scope="module")
+def films(seen):
+    """Films of more frames than an episode has: the first does something else, the others show the goal."""
+    episodes = jax.tree.map(lambda x: x[0, 1:4], seen).told(GOAL)
+    batch = episodes.batch._replace(
+        which=jnp.array([GOAL - 1, GOAL, GOAL], jnp.int32), truth=jnp.zeros_like(episodes.batch.truth)
     )
-
-    def of(row, embeddings, mask, right: bool):
-        tails = words.tails[row]
-        if form == "ask":
-            tails = tails.answered(jnp.asarray(right))
-        return float(alone(tails, embeddings, mask)) if mask.any() else None
-
-    for i in range(len(found)):
-        own = drawn.data.embeddings[i], drawn.data.batch.mask[i]
-        wrong, spoiled = np.asarray(drawn.is_wrong[i]), drawn.spoiled
-        right = of(drawn.said[i], *own, True)
-        others = [of(row, *own, False) for row, w in zip(drawn.others[i], wrong, strict=False) if w]
-        later = wrong[drawn.others.shape[1] :]
-        others += [
-            of(drawn.said[i], spoiled.embeddings[i, q], spoiled.mask[i, q], False)
-            for q in np.flatnonzero(later)
-        ]
-        if form == "ask":
-            wanted = -(right + sum(others) / max(len(others), 1)) / 2
-        else:
-            all_scores = np.array([right, *others]) / TEMPERATURE
-            wanted = -all_scores[0] + np.log(np.exp(all_scores).sum())
-        np.testing.assert_allclose(found[i], wanted, rtol=2e-4)
-    levels = np.asarray(drawn.levels)
-    assert len(set(levels.ravel())) > 1
-    films, masks = drawn.data.embeddings, np.asarray(drawn.data.batch.mask)
-    prefixes = [
-        [
-            of(drawn.goal, films[i], masks[i] & (np.arange(FRAMES) <= end), level == DONE)
-            for end, level in zip(np.asarray(drawn.ends[i]), levels[i], strict=True)
-        ]
-        for i in range(len(found))
-    ]
-    if form == "ask":
-        wanted = -np.mean(prefixes)
-    else:
-        wanted = ranked(jnp.array(prefixes).reshape(1, -1), drawn.levels.reshape(1, -1), TEMPERATURE)
-    np.testing.assert_allclose(order, wanted, rtol=2e-4)
+    truth = batch.truth.at[jnp.arange(3), batch.which].set(True)
+    return Dataset(batch._replace(truth=truth), episodes.embeddings.astype("float16")).lengthened(FRAMES + 2)
 
 
-def test_it_learns_and_rests_where_nothing_is_taught(seen, lm):
-    words = Words.of(lm, "contrastive", 2)
-    learning = Learning(GOAL, every=1, learning_rate=0.01)
+def test_which_rows_are_drawn(seen, films):
+    """Any film, one that shows the goal, and an episode that reached it, else another such film."""
+    episodes = jax.tree.map(lambda x: x[0], seen).told(GOAL)
+    nobody = jnp.zeros_like(episodes.batch.truth)
+    someone = nobody.at[4, GOAL].set(True)
+
+    def rows(done):
+        told = episodes._replace(batch=episodes.batch._replace(truth=done))
+        logits = row_logits(films, told, GOAL)
+        found = jax.random.categorical(jax.random.key(0), logits, shape=(300, len(logits)))
+        return [set(np.unique(column).tolist()) for column in np.asarray(found).T]
+
+    assert rows(nobody) == [{0, 1, 2}, {0, 1, 2}, {1, 2}, {1, 2}]
+    assert rows(someone) == [{0, 1, 2}, {0, 1, 2}, {1, 2}, {3 + 4}]
+
+
+def test_episodes_fail_beside_films(seen, films, lm):
+    """What is set against a film are the shard's own episodes, in as many frames as films have."""
+    words = Words.of(lm, "contrastive", 1)
+    episodes = jax.tree.map(lambda x: x[0], seen).told(GOAL)
+    pairs = jax.jit(partial(draw, goal=GOAL))(jax.random.key(1), Lesson(words, films), episodes)
+    frames = films.embeddings.shape[1]
+    assert pairs.failing.embeddings.shape == (ROWS, RECIPE.negatives.failing, frames, WIDTH)
+    found = np.asarray(pairs.failing.embeddings)[..., :FRAMES, :].reshape(-1, FRAMES, WIDTH)
+    theirs = np.asarray(episodes.embeddings)
+    assert all((one == theirs).all(axis=(1, 2)).any() for one in found)
+    assert not np.asarray(pairs.failing.mask)[..., FRAMES:].any()
+    assert set(np.asarray(pairs.own).tolist()) <= {GOAL - 1, GOAL}  # one wording each: rows are numbers
+    assert (np.asarray(pairs.own)[2:] == GOAL).all()
+
+
+def test_it_learns_the_same_on_any_number_of_devices(seen, films, lm):
+    lesson, learning = Lesson(Words.of(lm, "contrastive", 2), films), Learning(GOAL, 1, learning_rate=0.01)
 
     @jax.jit
-    @partial(jax.vmap, in_axes=(None, 0, None), axis_name=AXIS)
-    def update(state, seen, key):
-        return learning.update(words, state, seen, jax.random.split(key, SHARDS))
+    @partial(jax.vmap, in_axes=(None, 0, 0), axis_name=AXIS)
+    def update(state, seen, keys):
+        return learning.update(lesson, state, seen, keys)
 
+    keys = jax.random.split(jax.random.PRNGKey(0), SHARDS)
+    apart = jax.tree.map(lambda x: x[:, None], seen), keys[:, None]  # a device each
+    alone = jax.tree.map(lambda x: x[None], seen), keys[None]
     state, curve = learning.begin(interface()), []
-    alone = jax.tree.map(lambda x: x[None], seen)  # on one device
+    slopes = [jax.tree.map(lambda x: x[0], update(state, *where)[0].adam) for where in (apart, alone)]
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-6), *slopes)
     for _ in range(60):
-        states, loss = update(state, alone, jax.random.PRNGKey(0))  # the same pairs again and again
+        states, loss = update(state, *alone)  # the same pairs again and again
         state = jax.tree.map(lambda x: x[0], states)
         curve.append(float(loss[0]))
     assert curve[-1] < 0.97 * curve[0], curve  # a random decoder can hardly be steered
-    assert np.all(np.diff(curve) < 0.01)
-    blind = alone._replace(mask=jnp.zeros_like(alone.mask))
-    states, loss = update(state, blind, jax.random.PRNGKey(0))
-    assert np.isnan(loss[0])
-    jax.tree.map(np.testing.assert_array_equal, jax.tree.map(lambda x: x[0], states), state)
 
 
 def test_the_goal_must_be_one_that_the_oracle_knows():
@@ -185,6 +153,7 @@ def test_in_the_loop_of_a_humanoid(algo, tmp_path):
         allow_unknown_words=True,
         episode_length=60,
         update_interface_every=2,
+        interface_films=32,
         keep_episodes=16,
         steps=4 * 160,
         algo=algo,

@@ -83,7 +83,9 @@ def make_some(model: str, number: int, count: int, seed: int) -> Dataset:
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), TOLD))
     films = build(keys[0], count).done_only(), build(keys[1], count, _TRAIN, (number,)).done_only()
     if not len(films[1].embeddings):
-        raise ValueError(f"none of {count} films shows what the interface is to learn: give more of them")
+        raise ValueError(
+            f"none of {count} films shows what the interface is to learn: give more --interface-films"
+        )
     return jax.tree.map(lambda *x: jnp.concatenate(x), *films)
 
 

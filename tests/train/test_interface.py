@@ -322,6 +322,23 @@ def test_policies_episodes_come_with_films_of_what_they_were_told(data, failing,
     assert len(films.done.embeddings) == 2 * whole and len(films.held.embeddings) == loose - loose * 3 // 4
 
 
+def test_films_for_an_interface_that_learns_along(data, failing, monkeypatch):
+    """Some of any instruction and some of one, without those that did not do it."""
+    asked, of_one = [], [data]
+
+    def make(key, count, split="train", among=()):
+        asked.append((count, split, among))
+        return of_one[0] if among else jax.tree.map(lambda *x: jnp.concatenate(x), data, failing)
+
+    monkeypatch.setattr(interface_data, "_maker", lambda model, block: make)
+    films = interface_data.make_some("scene-clip", 3, 10, seed=0)
+    assert asked == [(10, "train", ()), (10, "train", (3,))] and bool(films.batch.done.all())
+    assert len(films.embeddings) == 2 * len(data.embeddings) + int(failing.batch.done.sum())
+    of_one[0] = failing[np.flatnonzero(~np.asarray(failing.batch.done))]
+    with pytest.raises(ValueError, match="none of 10 films"):
+        interface_data.make_some("scene-clip", 3, 10, seed=0)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -45,6 +45,12 @@ CLASSIC = {
     "mountain-car": ("mountain-car", "--steps=400000", "--eval-episodes=32"),
     "mountain-car/plain": ("mountain-car/plain", "--steps=400000", "--eval-episodes=32"),
 }
+OVER_TIME = {
+    "truth": ("--reward=truth",),
+    "likelihood, frozen": ("--reward=likelihood",),
+    "likelihood, learning along": ("--reward=likelihood", "--update-interface-every=1"),
+    "CLIP": ("--reward=clip", "--model=scene-clip-fine"),  # the tower that the likelihood has
+}
 STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
     "tasks": {
         f"{task}, {control}": (f"humanoid/{task}", f"--control={control}")
@@ -69,9 +75,9 @@ STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
         for sentence in KNEELING
     },
     "order": {
-        f"{task}, {reward}": (f"humanoid/{task}", f"--reward={reward}", "--allow-unknown-words")
+        f"{task}, {name}": (f"humanoid/{task}", "--allow-unknown-words", *words)
         for task in ORDERED
-        for reward in ("truth", "likelihood", "clip")
+        for name, words in OVER_TIME.items()
     },
     "size": {f"width {width}": ("humanoid/kneeling", f"--model=runs/clip-{width}") for width in SIZES},
 }

@@ -37,7 +37,7 @@ _RECIPES: dict[str, dict[str, Any]] = {
     "cartpole/swing-up": {"steps": 3_000_000, "gamma": 0.98, "entropy_cost": 1e-2, **_SMALL},
     "mountain-car": {"steps": 1_500_000, "gamma": 0.99, "reward_every": 4, **_SMALL},
     "humanoid": {"steps": 800_000, "reward_every": 4, "gamma": 0.97},
-    **{task: {"steps": 4_000_000, "reward_every": 10, "gamma": 0.99} for task in _ORDERED},
+    **{task: {"steps": 1_500_000, "reward_every": 10, "gamma": 0.99} for task in _ORDERED},
 }
 
 

@@ -66,10 +66,7 @@ class ClassicControl:
         raise NotImplementedError
 
     def reset(self, key: Array) -> State:
-        episode_key, start_key = jax.random.split(key)
-        if jnp.issubdtype(episode_key.dtype, jax.dtypes.prng_key):
-            episode_key = jax.random.key_data(episode_key)
-        physics = self._start(start_key)
+        physics = self._start(jax.random.split(key)[1])
         return State(
             data=physics,
             obs=self._observe(physics),
@@ -77,7 +74,7 @@ class ClassicControl:
             terminated=jnp.zeros((), bool),
             truncated=jnp.zeros((), bool),
             time=jnp.zeros((), jnp.int32),
-            key=episode_key,
+            key=jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key,
             info={"nan_resets": jnp.zeros((), jnp.int32)},
         )
 

@@ -48,7 +48,7 @@ class Env(Protocol):
     episode_length: int
 
     def reset(self, key: Array) -> State:
-        """The start of an episode; `key` is consumed."""
+        """The start of an episode, `key` its key: that of any of its poses gives the start again."""
         ...
 
     def step(self, state: State, action: Float[Array, "action"]) -> State:

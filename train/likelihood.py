@@ -3,14 +3,18 @@
 An unroll is shorter than an episode, so a world carries what the vision tower said about the frames of its
 episode: none is drawn or embedded twice, and what is carried does not go stale where the interface learns.
 Every unroll the interface and the decoder read the carried vectors at once, then the new ones one by one,
-forgetting where an episode ends. A world's memory is frames x width x 4 bytes (20 frames of 256 numbers:
-20 KB), whatever the resolution and however long the run.
+forgetting where an episode ends. A world's memory is frames x width x 4 bytes (21 frames of 256 numbers:
+21 KB), whatever the resolution and however long the run.
+
+An episode's film begins with the state that it starts from, as films do from which interfaces learn: by the
+first look a policy may have its arms up, and nobody could tell that it raised them.
 
 SAC's replay keeps poses and no frames, and the reward of a transition depends on what came before it: the
 reward is the number that was computed when the transition was collected.
 """
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,7 +43,17 @@ from jaxrm.weights.embed import run
 from train import episodes
 from train.config import PolicyConfig
 from train.likelihood_update import Learning, Learnt, Lesson, Seen, number_of
-from train.rewards import Looks, LoopReward, TrajectoryScore, Update, in_blocks, rows_in_blocks
+from train.rewards import (
+    Looks,
+    LoopReward,
+    TrajectoryScore,
+    Update,
+    in_blocks,
+    rows_in_blocks,
+    rows_where,
+)
+
+STARTS = 32  # of episodes, drawn at a time: in an unroll few begin
 
 
 class LoopWeights(NamedTuple):
@@ -81,16 +95,16 @@ class Prefix(NamedTuple):
         kept = jnp.where(over[:, None, None], 0.0, self.embeddings)
         return self._replace(embeddings=kept, count=jnp.where(over, 0, self.count))
 
-    def put(self, frame: Any, value: Float[Array, "worlds"]) -> "Prefix":
-        """With one more frame each, its embedding and signs, and the score with it."""
+    def put(self, frame: Any, real: Bool[Array, "worlds"]) -> "Prefix":
+        """With one more frame where it is real, its embedding and signs."""
         rows = jnp.arange(len(self.count))
+        places = jnp.where(real, self.count, self.embeddings.shape[1])  # behind the last: dropped
         embeddings, signs = jax.tree.map(
-            lambda kept, new: kept.at[rows, self.count].set(new, mode="drop"),
+            lambda kept, new: kept.at[rows, places].set(new, mode="drop"),
             (self.embeddings, self.signs),
             frame,
         )
-        value = value.astype(self.value.dtype)
-        return self._replace(embeddings=embeddings, signs=signs, count=self.count + 1, value=value)
+        return self._replace(embeddings=embeddings, signs=signs, count=self.count + real)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +112,7 @@ class Reader:
     """The reward of a run as a `TrajectoryScore`; its methods are pure.
 
     Attributes:
-      frames: that an episode gives at most.
+      frames: that an episode gives at most, the one of its start included.
       width: numbers that the tower says about a frame.
       block: frames drawn, and worlds read, at a time.
       discount: of the time from one frame to the next, to score differences; None: prefixes themselves.
@@ -137,42 +151,57 @@ class Reader:
         reward = weights.reward if self.learning is None else state.put_into(weights.reward)
         memory = memory.but(memory.over)
         first = looks.first.at[0].set(looks.first[0] | (memory.count == 0))
-        rows = (memory, jax.tree.map(lambda x: x.swapaxes(0, 1), self.look(reward, looks.poses)), first.T)
+        poses, first = jax.tree.map(lambda x: x.swapaxes(0, 1), (looks.poses, first))
+        starts, frames = self.look_at_starts(reward, poses, first), self.look(reward, poses)
 
-        def on_rows(rows: tuple[Prefix, Any, Array]) -> tuple[Array, Prefix]:
+        def on_rows(rows: tuple[Prefix, Any, Any, Array]) -> tuple[Array, Prefix]:
             return read_on(reward.weights, reward.interface, *rows)
 
-        values, after = rows_in_blocks(on_rows, rows, self.block)
+        values, after = rows_in_blocks(on_rows, (memory, starts, frames, first), self.block)
         after = after._replace(over=looks.ended)
-        if self.discount is None:
-            return values.T, after
-        return self._differences(reward, memory, values, first).T, after
+        if self.discount is not None:
+            values = self._differences(reward, memory, values, starts[0], first)
+        return values.T, after
 
-    def look(self, reward: LikelihoodReward, poses: Pose) -> tuple[Float[Array, "time worlds d"], Any]:
+    def look(self, reward: LikelihoodReward, poses: Pose) -> tuple[Float[Array, "worlds time d"], Any]:
         """Draws each pose once, at the tower's own size, and asks the oracle where there is one."""
-        size = reward.images.size
+        return in_blocks(partial(self._look, reward), poses, self.block)
 
-        def on_block(block: Pose) -> tuple[Array, Any]:
+    def look_at_starts(
+        self, reward: LikelihoodReward, poses: Pose, first: Bool[Array, "worlds time"]
+    ) -> tuple[Float[Array, "worlds time d"], Any]:
+        """The same of the states from which the poses' episodes started, where a pose is the first of its
+        own; few are, and elsewhere this has no meaning."""
+
+        def on_block(keys: Array) -> tuple[Array, Any]:
             with jax.default_matmul_precision("highest"):
-                frames = jax.vmap(lambda pose: self.env.frame(pose, size, size))(block)
-                signs = jax.vmap(self._signs)(block) if self.watched else ()
-            return run(encode_frames, reward.vision, frames, reward.images), signs
+                starts = jax.vmap(lambda key: self.env.pose(self.env.reset(key)))(keys)
+            return self._look(reward, starts)
 
-        return in_blocks(on_block, poses, self.block)
+        keys = poses.key.reshape(first.size, -1)
+        found = rows_where(on_block, keys, first.reshape(-1), min(self.block, STARTS))
+        return jax.tree.map(lambda x: x.reshape(*first.shape, *x.shape[1:]), found)
+
+    def _look(self, reward: LikelihoodReward, poses: Pose) -> tuple[Float[Array, "n d"], Any]:
+        size = reward.images.size
+        with jax.default_matmul_precision("highest"):
+            frames = jax.vmap(lambda pose: self.env.frame(pose, size, size))(poses)
+            signs = jax.vmap(self._signs)(poses) if self.watched else ()
+        return run(encode_frames, reward.vision, frames, reward.images), signs
 
     def _signs(self, pose: Pose) -> tuple[Signs, Float[Array, "nq"]]:
         assert isinstance(self.env, Humanoid)
         return signs_of(self.env.measures(pose), pose.qpos), pose.qpos
 
     def _differences(
-        self, reward: LikelihoodReward, memory: Prefix, values: Array, first: Array
+        self, reward: LikelihoodReward, memory: Prefix, values: Array, starts: Array, first: Array
     ) -> Float[Array, "worlds time"]:
-        """Of each prefix to the one before, which at the beginning of an episode is none at all."""
+        """Of each prefix to the one before, which at the beginning of an episode is its start alone."""
         assert self.discount is not None
-        nothing = Trajectories(jnp.zeros((1, 1, self.width)), jnp.zeros((1, 1), bool))
-        start = score(reward.weights, reward.interface, nothing)[0]
+        alone = Trajectories(starts.reshape(first.size, 1, -1), jnp.ones((first.size, 1), bool))
+        start = score(reward.weights, reward.interface, alone).reshape(first.shape)
         before = jnp.concatenate([memory.value[:, None], values[:, :-1]], axis=1)
-        before = jnp.where(first.T, start, before)
+        before = jnp.where(first, start, before)
         return differences(values[..., None], before, self.discount)[..., 0]
 
     def update(
@@ -191,12 +220,14 @@ def read_on(
     weights: LikelihoodWeights,
     interface: Interface,
     memory: Prefix,
+    starts: tuple[Float[Array, "b n d"], Any],
     frames: tuple[Float[Array, "b n d"], Any],
     first: Bool[Array, "b n"],
 ) -> tuple[Float[Array, "b n"], Prefix]:
     """Scores after each of n more frames, with all of its episode before it; and what to carry. Pure.
 
     Args:
+      starts: what stands before each frame that is the first look at its episode.
       frames: their embeddings, and signs where there are any, leaves [b, n, ...].
       first: of its episode.
     """
@@ -204,25 +235,29 @@ def read_on(
     b, n = first.shape
     p, t = len(before), memory.embeddings.shape[1]
     prompt = jnp.broadcast_to(lm.embed(before), (b, p, lm.config.blocks.width))
-    seen, eyes = interface.remember(memory.embeddings, memory.mask, slots=t + n)
+    slots = t + 2 * n  # a look may bring two frames
+    seen, eyes = interface.remember(memory.embeddings, memory.mask, slots)
     real = jnp.concatenate([jnp.ones((b, p), bool), memory.mask], axis=1)
-    _, words = lm.remember(jnp.concatenate([prompt, seen.astype(prompt.dtype)], axis=1), real, p + t + n)
+    _, words = lm.remember(jnp.concatenate([prompt, seen.astype(prompt.dtype)], axis=1), real, p + slots)
     rows = tails[None] if tails.asks else tails[None, None]
 
-    def on_frame(carry: tuple[Prefix, Context, Context], new: tuple[Any, Array]) -> tuple[Any, Array]:
+    def on_look(carry: tuple[Prefix, Context, Context], new: tuple[Any, Any, Array]) -> tuple[Any, Array]:
         shown, eyes, words = carry
-        frame, first = new
+        start, frame, first = new
+        shown = shown.but(first).put(start, first)
         eyes, words = _forget(eyes, first, 0), _forget(words, first, p)
-        seen, eyes = interface.extend(eyes, frame[0][:, None])
-        hidden, words = lm.extend(words, seen.astype(prompt.dtype))
-        last = jnp.broadcast_to(hidden, (b, rows.tokens.shape[1], hidden.shape[-1]))
+        both = jnp.stack([start[0], frame[0]], axis=1)
+        real = jnp.stack([first, jnp.ones_like(first)], axis=1)
+        seen, eyes = interface.extend(eyes, both, real)
+        hidden, words = lm.extend(words, seen.astype(prompt.dtype), real)
+        last = jnp.broadcast_to(hidden[:, 1:], (b, rows.tokens.shape[1], hidden.shape[-1]))
         found = sum_scored(log_probs_behind(lm, words, last, rows), rows)
         value = found[:, 0] - found[:, 1] if tails.asks else found[:, 0]
-        shown = shown.but(first).put(frame, value)
+        shown = shown.put(frame, real[:, 1])._replace(value=value.astype(memory.value.dtype))
         return (shown, eyes, words), shown.value
 
-    in_time = jax.tree.map(lambda x: x.swapaxes(0, 1), (frames, first))
-    (memory, _, _), values = jax.lax.scan(on_frame, (memory, eyes, words), in_time)
+    in_time = jax.tree.map(lambda x: x.swapaxes(0, 1), (starts, frames, first))
+    (memory, _, _), values = jax.lax.scan(on_look, (memory, eyes, words), in_time)
     return values.T, memory
 
 
@@ -289,7 +324,7 @@ def _save(state: Learnt, folder: Path) -> None:
 
 
 def frames_of_episode(config: PolicyConfig, env: Env) -> int:
-    """How many frames an episode gives.
+    """How many frames an episode gives: that of its start, and one every so many steps.
 
     Raises:
       ValueError: frames do not end with the episode, or there are too many.
@@ -299,15 +334,15 @@ def frames_of_episode(config: PolicyConfig, env: Env) -> int:
         raise ValueError(
             f"reward_every {every} does not divide the {length} steps of an episode, whose end is to be seen"
         )
-    if length // every > most:
-        fits = [k for k in range(1, length + 1) if not length % k and length // k <= most]
+    if length // every + 1 > most:
+        fits = [k for k in range(1, length + 1) if not length % k and length // k < most]
         fits = [k for k in fits if not config.unroll_length % k]
         hint = f"take --reward-every {fits[0]}" if fits else "give more steps an unroll, or"
         raise ValueError(
-            f"an episode of {length} steps, looked at every {every}, gives {length // every} frames, above"
-            f" likelihood_frames {most}: {hint}"
+            f"an episode of {length} steps, looked at first and every {every}, gives {length // every + 1}"
+            f" frames, above likelihood_frames {most}: {hint}"
         )
-    return length // every
+    return length // every + 1
 
 
 def check_frames_fit(reward: LikelihoodReward, frames: int) -> None:

@@ -224,3 +224,23 @@ def rows_in_blocks(judge: Callable[[Any], Any], rows: Any, block: int) -> Any:
     picks = jnp.minimum(jnp.arange(blocks * size), count - 1).reshape(blocks, size)
     judged = jax.lax.map(lambda pick: judge(jax.tree.map(lambda x: x[pick], rows)), picks)
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], judged)
+
+
+def rows_where(judge: Callable[[Any], Any], rows: Any, flags: Bool[Array, "n"], block: int) -> Any:
+    """The same over the rows that are flagged alone; only as many blocks are judged as hold them. What it
+    gives for other rows has no meaning."""
+    count = len(flags)
+    order = jnp.argsort(~flags)  # flagged ones first
+    size = min(block, count)
+
+    def picked(number: Array) -> Array:
+        return order[jnp.minimum(number * size + jnp.arange(size), count - 1)]
+
+    def on_block(number: Array, found: Any) -> Any:
+        pick = picked(number)
+        judged = judge(jax.tree.map(lambda x: x[pick], rows))
+        return jax.tree.map(lambda all, some: all.at[pick].set(some), found, judged)
+
+    shapes = jax.eval_shape(judge, jax.tree.map(lambda x: x[:size], rows))
+    blank = jax.tree.map(lambda x: jnp.zeros((count, *x.shape[1:]), x.dtype), shapes)
+    return jax.lax.fori_loop(0, -(-flags.sum() // size), on_block, blank)

@@ -81,8 +81,8 @@ def parts(settings: PolicyConfig):
     return env, reward, make_program(settings, env, make_learner(settings, 3, 1), reward)
 
 
-def worlds_of(memory) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coordinates, numbers of the episode and scores of every world in time, out of SAC's replay."""
+def worlds_of(memory) -> tuple[np.ndarray, ...]:
+    """Coordinates, numbers of the episode, its key, and scores of every world in time, out of SAC's replay."""
     rows, steps = memory.rows, ITERATIONS * UNROLL
 
     def by_world(x):
@@ -94,12 +94,18 @@ def worlds_of(memory) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     # in one unroll a world may begin twice with the same key
     new = (key[:, 1:] != key[:, :-1]).any(-1) | terminated[:, :-1]
     episode = np.pad(np.cumsum(new, axis=1), ((0, 0), (1, 0)))
-    return by_world(rows.pose.qpos), episode, by_world(rows.score)
+    return by_world(rows.pose.qpos), episode, key, by_world(rows.score)
 
 
 @partial(jax.jit, static_argnums=0)
 def draw(env, qpos):
     return jax.vmap(lambda qpos: env.frame(env.pose_at(qpos), 16, 16))(qpos)
+
+
+@partial(jax.jit, static_argnums=0)
+def start(env, key):
+    """Coordinates of the start of the episode of this key."""
+    return env.reset(key).data.qpos
 
 
 def outside_of(settings: PolicyConfig) -> jaxrm.LikelihoodReward:
@@ -125,7 +131,7 @@ def test_rewards_of_the_loop_are_those_of_the_same_frames_outside_also_when_resu
     state, resumed = (program.run(state, reward.weights, ITERATIONS - 2)[0] for state in (middle, again))
     jax.tree.map(np.testing.assert_array_equal, state, resumed)
 
-    qpos, episodes, score = worlds_of(state.memory)
+    qpos, episodes, keys, score = worlds_of(state.memory)
     looks = (np.arange(qpos.shape[1]) + 1) % EVERY == 0
     frames, mask, places = [], [], []
     for world in range(WORLDS):
@@ -133,14 +139,15 @@ def test_rewards_of_the_loop_are_those_of_the_same_frames_outside_also_when_resu
             at = np.flatnonzero((episodes[world] == episode) & looks)
             padded = np.pad(at, (0, LENGTH // EVERY - len(at)))
             if len(at):
-                frames.append(draw(env, qpos[world, padded]))
-                mask.append(np.arange(len(padded)) < len(at))
+                begin = start(env, keys[world, at[0]])
+                frames.append(draw(env, np.concatenate([begin[None], qpos[world, padded]])))
+                mask.append(np.arange(1 + len(padded)) <= len(at))
                 places.append((world, at))
     crossing = [at for _, at in places if at[0] // UNROLL != at[-1] // UNROLL]
     assert len({len(at) for _, at in places}) > 3 and len(crossing) > WORLDS
     wanted = outside_of(settings).prefixes(np.stack(frames), np.stack(mask))
     for (world, at), values in zip(places, np.asarray(wanted), strict=True):
-        np.testing.assert_allclose(score[world, at], values[: len(at)], atol=2e-5)
+        np.testing.assert_allclose(score[world, at], values[1 : 1 + len(at)], atol=2e-5)
     same = (episodes[:, 1:] == episodes[:, :-1]) & looks[:-1]
     np.testing.assert_array_equal(score[:, 1:][same], score[:, :-1][same])  # held between looks
 
@@ -161,11 +168,12 @@ def test_differences_of_answers_go_on_over_unrolls_and_begin_anew_with_episodes(
         scores, memory = read(reward.weights, (), memory, Looks(poses, first[at], ended[part]))
         found.append(scores)
     found = np.concatenate(found)
-    outside = outside_of(settings)
+    outside, starting = outside_of(settings), start(env, np.zeros(2, np.uint32))
     for world, begin, end in ((0, 0, 6), (1, 0, 2), (1, 2, 8), (2, 0, 4), (2, 4, 8)):
-        frames = draw(env, qpos[:, world])[np.pad(np.arange(begin, end), (0, 6 - (end - begin)))]
-        wanted = outside.differences(frames, np.arange(6) < end - begin, discount=0.9**EVERY)
-        np.testing.assert_allclose(found[begin:end, world], wanted[: end - begin], atol=2e-5)
+        shown = qpos[np.pad(np.arange(begin, end), (0, 6 - (end - begin))), world]
+        frames = draw(env, np.concatenate([starting[None], shown]))
+        wanted = outside.differences(frames, np.arange(7) <= end - begin, discount=0.9**EVERY)
+        np.testing.assert_allclose(found[begin:end, world], wanted[1 : 1 + end - begin], atol=2e-5)
 
 
 def test_a_whole_run_is_judged_by_the_episodes_own_prefixes(interface, tmp_path, monkeypatch):
@@ -184,10 +192,12 @@ def test_a_whole_run_is_judged_by_the_episodes_own_prefixes(interface, tmp_path,
         **{**vars(settings), "eval_episodes": 3, "video_episodes": 0, "out": tmp_path / "run"}
     )
     run = train.policy(settings)
-    assert "20 frames an episode" in run.result["reward"] and run.result["goal"] == GOAL
+    assert "21 frames an episode" in run.result["reward"] and run.result["goal"] == GOAL
     rollouts = np.load(run.folder / "rollouts.npz")
-    frames = np.stack([draw(Pendulum(), qpos[9::10]) for qpos in rollouts["qpos"]])
-    np.testing.assert_allclose(rollouts["reward"][:, 9::10], outside_of(settings).prefixes(frames), atol=2e-5)
+    env, starts = Pendulum(), [start(Pendulum(), key)[None] for key in rollouts["key"]]
+    shown = [np.concatenate(x) for x in zip(starts, rollouts["qpos"][:, 9::10], strict=True)]
+    wanted = outside_of(settings).prefixes(np.stack([draw(env, qpos) for qpos in shown]))[:, 1:]
+    np.testing.assert_allclose(rollouts["reward"][:, 9::10], wanted, atol=2e-5)
     worlds = (8, WORLDS // 8)
     assert kept == {"000000001.npz": worlds, "000000002.npz": worlds, "interface": ()}
 
@@ -196,9 +206,9 @@ def test_a_whole_run_is_judged_by_the_episodes_own_prefixes(interface, tmp_path,
     ("change", "message"),
     [
         ({"goal": "kneels down " * 60}, "decoder's context holds 128"),
-        ({"goal": "kneels down " * 55}, "6 frames and an instruction .* context holds 128"),
+        ({"goal": "kneels down " * 55}, "7 frames and an instruction .* context holds 128"),
         ({"reward_every": 5}, "5 does not divide the 12 steps of an episode"),
-        ({"likelihood_frames": 3}, r"gives 6 frames, above likelihood_frames 3: take --reward-every 4"),
+        ({"likelihood_frames": 4}, r"gives 7 frames, above likelihood_frames 4: take --reward-every 4"),
         ({"lm": "no-such-lm"}, "no-such-lm"),
     ],
 )

@@ -82,7 +82,7 @@ def parts(settings: PolicyConfig):
 
 
 def worlds_of(memory) -> tuple[np.ndarray, ...]:
-    """Coordinates, numbers of the episode, its key, and scores of every world in time, out of SAC's replay."""
+    """Coordinates, number of the episode, its key and the score of every world in time, of SAC's replay."""
     rows, steps = memory.rows, ITERATIONS * UNROLL
 
     def by_world(x):

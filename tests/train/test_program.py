@@ -12,7 +12,7 @@ from jaxrm.types import Pose
 from train.config import PolicyConfig
 from train.parts import make_learner
 from train.program import make_program
-from train.rewards import LoopReward, in_blocks, truth_reward
+from train.rewards import LoopReward, in_blocks, rows_where, truth_reward
 from train.rollout import reset_worlds, unroll
 
 
@@ -102,3 +102,12 @@ def test_blocks_change_nothing(block):
     poses = Pose(jnp.arange(12.0).reshape(3, 4, 1), jnp.zeros((3, 4, 2), jnp.uint32))
     judged = in_blocks(lambda p: 2 * p.qpos[:, 0], poses, block)
     np.testing.assert_array_equal(judged, 2 * poses.qpos[..., 0])
+
+
+@pytest.mark.parametrize("flagged", [0, 1, 3, 5, 10])
+def test_rows_that_are_flagged_are_judged_and_no_more_blocks_than_hold_them(flagged):
+    rows, flags = jnp.arange(1.0, 11.0), np.zeros(10, bool)
+    flags[np.random.default_rng(0).permutation(10)[:flagged]] = True
+    judged = np.asarray(jax.jit(lambda flags: rows_where(lambda x: 2 * x, rows, flags, 3))(flags))
+    np.testing.assert_array_equal(judged[flags], 2 * rows[flags])
+    assert (judged != 0).sum() == min(10, 3 * -(-flagged // 3))

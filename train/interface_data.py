@@ -13,7 +13,7 @@ from envs.humanoid import tasks
 from envs.humanoid.motions import Motions
 from train.dataset_file import Datasets, load, save, seen_by
 from train.films import Dataset, maker
-from train.trajectories import FAILING, SPLITS
+from train.trajectories import BRISK, FAILING, SPLITS
 
 TASK = "standing"  # whose body and scene the trajectories are of
 TOLD = 0x746F6C64  # stream of keys
@@ -60,14 +60,14 @@ def make(source: Source) -> Datasets:
 
 
 def make_told(source: Source, numbers: tuple[int, ...], count: int, file: Path | None) -> Dataset:
-    """Films of training that show these instructions and no others, at least `count` of each; kept beside
-    the `file` of the others."""
-    stamp = source.stamp() | {"told": str(numbers), "count": str(count)}
+    """Films that show these instructions and no others, at least `count` of each, slow and as fast as a
+    policy moves; kept beside the `file` of the others."""
+    stamp = source.stamp() | {"told": str(numbers), "count": str(count), "speeds": BRISK}
     beside = file and file.with_stem(f"{file.stem}-told")
     key = jax.random.fold_in(jax.random.key(source.seed), TOLD)
 
     def build() -> Datasets:
-        return {"told": _maker(source.model)(key, count * len(numbers), _TRAIN, numbers)}
+        return {"told": _maker(source.model)(key, count * len(numbers), BRISK, numbers)}
 
     return _load_or(build, stamp, beside, ("told",))["told"]
 

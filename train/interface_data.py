@@ -74,14 +74,14 @@ def make_told(source: Source, numbers: tuple[int, ...], count: int, file: Path |
 
 def make_some(model: str, number: int, count: int, seed: int) -> Dataset:
     """Films that did what they were told: of `count` of any instruction, and of as many of the one of this
-    number.
+    number, slow and as fast as a policy moves.
 
     Raises:
       ValueError: none of the latter did.
     """
     build = _maker(model, min(BLOCK, count))
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), TOLD))
-    films = build(keys[0], count).done_only(), build(keys[1], count, _TRAIN, (number,)).done_only()
+    films = build(keys[0], count).done_only(), build(keys[1], count, BRISK, (number,)).done_only()
     if not len(films[1].embeddings):
         raise ValueError(
             f"none of {count} films shows what the interface is to learn: give more --interface-films"

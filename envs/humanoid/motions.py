@@ -18,13 +18,9 @@ from envs.humanoid.postures import LEGS as LEG_POSTURES
 from envs.humanoid.postures import Sampler
 
 STEP_SECONDS = 0.015  # of one control step
-SPEEDS = {
-    "train": ((0.75, 1.35),),
-    "held out": ((0.6, 0.75), (1.35, 1.8)),  # faster and slower than any of training
-    "brisk": ((0.15, 1.35),),  # also as fast as joints can follow, as policies move
-}  # s that an action takes
+SPEEDS = (0.75, 1.35)  # s that an action takes
+HELD_OUT_SPEEDS = ((0.6, 0.75), (1.35, 1.8))  # s, faster and slower than any of training
 BEFORE, BETWEEN, BEHIND = (0.1, 0.4), (0.0, 0.3), (0.25, 0.5)  # s at rest
-BRISK_BEFORE, BRISK_BEHIND = (0.0, 0.2), (0.25, 2.0)  # nor do policies wait, and their time goes on
 LINGER = (0.0, 1.2)  # s more at rest after single actions, or their length would tell them from pairs
 TURNS = (60.0, 110.0)  # degrees
 # a hidden sector of the compass: cameras of training never see a body from there as it begins
@@ -105,8 +101,7 @@ class Motions:
 
         Args:
           which: number of a feasible one of `INSTRUCTIONS`.
-          speeds: one of `SPEEDS`.
-          views: "train" or "held out".
+          speeds, views: "train" or "held out".
         """
         keys = jax.random.split(key, 11)
         actions = jnp.asarray(self._actions)[which]
@@ -265,13 +260,14 @@ def _first_yaw(key: Array, views: str) -> Float[Array, ""]:
 def _times(key: Array, two: Bool[Array, ""], speeds: str) -> tuple[Array, Array, Array]:
     """Start and length of each action, and the end of all; seconds."""
     keys = jax.random.split(key, 5)
-    bands, brisk = np.array(SPEEDS[speeds] * (2 // len(SPEEDS[speeds]))), speeds == "brisk"
+    bands = np.array([SPEEDS, SPEEDS] if speeds == "train" else HELD_OUT_SPEEDS)
     low, high = jnp.asarray(bands)[jax.random.randint(keys[0], (), 0, 2)]
     seconds = low + (high - low) * jax.random.uniform(keys[1], (2,))
-    rests = (BRISK_BEFORE if brisk else BEFORE, BETWEEN, BRISK_BEHIND if brisk else BEHIND, LINGER)
     before, between, behind, linger = (
         low + (high - low) * x
-        for x, (low, high) in zip(jax.random.uniform(keys[2], (4,)), rests, strict=True)
+        for x, (low, high) in zip(
+            jax.random.uniform(keys[2], (4,)), (BEFORE, BETWEEN, BEHIND, LINGER), strict=True
+        )
     )
     early = jax.random.uniform(keys[3]) * 0.3  # of the lingering, before the action
     before = before + jnp.where(two, 0.0, early * linger)

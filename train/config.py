@@ -71,6 +71,8 @@ class PolicyConfig:
     """With likelihood: describe, log p of the sentence; ask, the log-odds that it was carried out."""
     likelihood_difference: bool = False
     """With likelihood: reward what each frame adds, as a potential, not the episode so far."""
+    likelihood_start: bool = False
+    """With likelihood: show the state that an episode starts from, too, not only what its steps lead to."""
     likelihood_frames: int = 32
     """With likelihood: frames that an episode gives at most, one every --reward-every steps."""
     update_interface_every: int = 0

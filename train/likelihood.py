@@ -6,8 +6,9 @@ Every unroll the interface and the decoder read the carried vectors at once, the
 forgetting where an episode ends. A world's memory is frames x width x 4 bytes (21 frames of 256 numbers:
 21 KB), whatever the resolution and however long the run.
 
-An episode's film begins with the state that it starts from, as films do from which interfaces learn: by the
-first look a policy may have its arms up, and nobody could tell that it raised them.
+With `likelihood_start` an episode's film begins with the state that it starts from, as films do from which
+interfaces learn; without, by the first look a policy may have its arms up, and the film does not show that it
+raised them.
 
 SAC's replay keeps poses and no frames, and the reward of a transition depends on what came before it: the
 reward is the number that was computed when the transition was collected.
@@ -112,10 +113,11 @@ class Reader:
     """The reward of a run as a `TrajectoryScore`; its methods are pure.
 
     Attributes:
-      frames: that an episode gives at most, the one of its start included.
+      frames: that an episode gives at most.
       width: numbers that the tower says about a frame.
       block: frames drawn, and worlds read, at a time.
       discount: of the time from one frame to the next, to score differences; None: prefixes themselves.
+      starts: the state that an episode starts from is among them.
       learning: how the interface learns along; None: it does not.
       watched: an oracle looks at each frame too.
     """
@@ -125,6 +127,7 @@ class Reader:
     width: int
     block: int
     discount: float | None
+    starts: bool = False
     learning: Learning | None = None
     watched: bool = False
 
@@ -152,7 +155,8 @@ class Reader:
         memory = memory.but(memory.over)
         first = looks.first.at[0].set(looks.first[0] | (memory.count == 0))
         poses, first = jax.tree.map(lambda x: x.swapaxes(0, 1), (looks.poses, first))
-        starts, frames = self.look_at_starts(reward, poses, first), self.look(reward, poses)
+        starts = self.look_at_starts(reward, poses, first) if self.starts else None
+        frames = self.look(reward, poses)
 
         def on_rows(rows: tuple[Prefix, Any, Any, Array]) -> tuple[Array, Prefix]:
             return read_on(reward.weights, reward.interface, *rows)
@@ -160,7 +164,7 @@ class Reader:
         values, after = rows_in_blocks(on_rows, (memory, starts, frames, first), self.block)
         after = after._replace(over=looks.ended)
         if self.discount is not None:
-            values = self._differences(reward, memory, values, starts[0], first)
+            values = self._differences(reward, memory, values, starts and starts[0], first)
         return values.T, after
 
     def look(self, reward: LikelihoodReward, poses: Pose) -> tuple[Float[Array, "worlds time d"], Any]:
@@ -194,12 +198,17 @@ class Reader:
         return signs_of(self.env.measures(pose), pose.qpos), pose.qpos
 
     def _differences(
-        self, reward: LikelihoodReward, memory: Prefix, values: Array, starts: Array, first: Array
+        self, reward: LikelihoodReward, memory: Prefix, values: Array, starts: Array | None, first: Array
     ) -> Float[Array, "worlds time"]:
-        """Of each prefix to the one before, which at the beginning of an episode is its start alone."""
+        """Of each prefix to the one before, which at the beginning of an episode is its start alone, or none
+        at all."""
         assert self.discount is not None
-        alone = Trajectories(starts.reshape(first.size, 1, -1), jnp.ones((first.size, 1), bool))
-        start = score(reward.weights, reward.interface, alone).reshape(first.shape)
+        if starts is None:
+            alone = Trajectories(jnp.zeros((1, 1, self.width)), jnp.zeros((1, 1), bool))
+            start = score(reward.weights, reward.interface, alone)[0]
+        else:
+            alone = Trajectories(starts.reshape(first.size, 1, -1), jnp.ones((first.size, 1), bool))
+            start = score(reward.weights, reward.interface, alone).reshape(first.shape)
         before = jnp.concatenate([memory.value[:, None], values[:, :-1]], axis=1)
         before = jnp.where(first, start, before)
         return differences(values[..., None], before, self.discount)[..., 0]
@@ -220,14 +229,14 @@ def read_on(
     weights: LikelihoodWeights,
     interface: Interface,
     memory: Prefix,
-    starts: tuple[Float[Array, "b n d"], Any],
+    starts: tuple[Float[Array, "b n d"], Any] | None,
     frames: tuple[Float[Array, "b n d"], Any],
     first: Bool[Array, "b n"],
 ) -> tuple[Float[Array, "b n"], Prefix]:
     """Scores after each of n more frames, with all of its episode before it; and what to carry. Pure.
 
     Args:
-      starts: what stands before each frame that is the first look at its episode.
+      starts: what stands before each frame that is the first look at its episode; None: nothing.
       frames: their embeddings, and signs where there are any, leaves [b, n, ...].
       first: of its episode.
     """
@@ -235,7 +244,7 @@ def read_on(
     b, n = first.shape
     p, t = len(before), memory.embeddings.shape[1]
     prompt = jnp.broadcast_to(lm.embed(before), (b, p, lm.config.blocks.width))
-    slots = t + 2 * n  # a look may bring two frames
+    slots = t + n * (1 if starts is None else 2)  # a first look brings two frames
     seen, eyes = interface.remember(memory.embeddings, memory.mask, slots)
     real = jnp.concatenate([jnp.ones((b, p), bool), memory.mask], axis=1)
     _, words = lm.remember(jnp.concatenate([prompt, seen.astype(prompt.dtype)], axis=1), real, p + slots)
@@ -244,16 +253,20 @@ def read_on(
     def on_look(carry: tuple[Prefix, Context, Context], new: tuple[Any, Any, Array]) -> tuple[Any, Array]:
         shown, eyes, words = carry
         start, frame, first = new
-        shown = shown.but(first).put(start, first)
-        eyes, words = _forget(eyes, first, 0), _forget(words, first, p)
-        both = jnp.stack([start[0], frame[0]], axis=1)
-        real = jnp.stack([first, jnp.ones_like(first)], axis=1)
-        seen, eyes = interface.extend(eyes, both, real)
+        shown, eyes, words = shown.but(first), _forget(eyes, first, 0), _forget(words, first, p)
+        brought = [(frame, jnp.ones_like(first))]  # and of which worlds it is
+        if start is not None:
+            brought.insert(0, (start, first))
+        for more, real in brought:
+            shown = shown.put(more, real)
+        vectors = jnp.stack([more[0] for more, _ in brought], axis=1)
+        real = jnp.stack([real for _, real in brought], axis=1)
+        seen, eyes = interface.extend(eyes, vectors, real)
         hidden, words = lm.extend(words, seen.astype(prompt.dtype), real)
-        last = jnp.broadcast_to(hidden[:, 1:], (b, rows.tokens.shape[1], hidden.shape[-1]))
+        last = jnp.broadcast_to(hidden[:, -1:], (b, rows.tokens.shape[1], hidden.shape[-1]))
         found = sum_scored(log_probs_behind(lm, words, last, rows), rows)
         value = found[:, 0] - found[:, 1] if tails.asks else found[:, 0]
-        shown = shown.put(frame, real[:, 1])._replace(value=value.astype(memory.value.dtype))
+        shown = shown._replace(value=value.astype(memory.value.dtype))
         return (shown, eyes, words), shown.value
 
     in_time = jax.tree.map(lambda x: x.swapaxes(0, 1), (starts, frames, first))
@@ -298,6 +311,7 @@ def make(config: PolicyConfig, env: Env) -> LoopReward:
         reward.interface.config.inputs,
         max(1, config.reward_batch // config.runs),  # runs are a batch axis of every block
         config.gamma**config.reward_every if config.likelihood_difference else None,
+        config.likelihood_start,
         learning,
         watched,
     )
@@ -324,7 +338,7 @@ def _save(state: Learnt, folder: Path) -> None:
 
 
 def frames_of_episode(config: PolicyConfig, env: Env) -> int:
-    """How many frames an episode gives: that of its start, and one every so many steps.
+    """How many frames an episode gives.
 
     Raises:
       ValueError: frames do not end with the episode, or there are too many.
@@ -334,15 +348,17 @@ def frames_of_episode(config: PolicyConfig, env: Env) -> int:
         raise ValueError(
             f"reward_every {every} does not divide the {length} steps of an episode, whose end is to be seen"
         )
-    if length // every + 1 > most:
-        fits = [k for k in range(1, length + 1) if not length % k and length // k < most]
+    more = int(config.likelihood_start)
+    frames = length // every + more
+    if frames > most:
+        fits = [k for k in range(1, length + 1) if not length % k and length // k + more <= most]
         fits = [k for k in fits if not config.unroll_length % k]
         hint = f"take --reward-every {fits[0]}" if fits else "give more steps an unroll, or"
         raise ValueError(
-            f"an episode of {length} steps, looked at first and every {every}, gives {length // every + 1}"
-            f" frames, above likelihood_frames {most}: {hint}"
+            f"an episode of {length} steps, looked at every {every}, gives {frames} frames, above"
+            f" likelihood_frames {most}: {hint}"
         )
-    return length // every + 1
+    return frames
 
 
 def check_frames_fit(reward: LikelihoodReward, frames: int) -> None:

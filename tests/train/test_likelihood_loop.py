@@ -119,7 +119,7 @@ def outside_of(settings: PolicyConfig) -> jaxrm.LikelihoodReward:
 
 
 def test_rewards_of_the_loop_are_those_of_the_same_frames_outside_also_when_resumed(interface, tmp_path):
-    settings = config(interface)
+    settings = config(interface, likelihood_start=True)
     env, reward, program = parts(settings)
     middle, _ = program.run(program.init(jax.random.PRNGKey(0)), reward.weights, 2)
     count = np.asarray(middle.reward_memory.count)
@@ -154,7 +154,9 @@ def test_rewards_of_the_loop_are_those_of_the_same_frames_outside_also_when_resu
 
 def test_differences_of_answers_go_on_over_unrolls_and_begin_anew_with_episodes(interface):
     """Two unrolls of four looks; of three worlds, the second ends early, the third with the first unroll."""
-    settings = config(interface, likelihood_form="ask", likelihood_difference=True, gamma=0.9)
+    settings = config(
+        interface, likelihood_form="ask", likelihood_difference=True, likelihood_start=True, gamma=0.9
+    )
     env = Falling()
     reward = likelihood.make(settings, env)
     assert reward.between("linear") == "zero"
@@ -192,12 +194,10 @@ def test_a_whole_run_is_judged_by_the_episodes_own_prefixes(interface, tmp_path,
         **{**vars(settings), "eval_episodes": 3, "video_episodes": 0, "out": tmp_path / "run"}
     )
     run = train.policy(settings)
-    assert "21 frames an episode" in run.result["reward"] and run.result["goal"] == GOAL
+    assert "20 frames an episode" in run.result["reward"] and run.result["goal"] == GOAL
     rollouts = np.load(run.folder / "rollouts.npz")
-    env, starts = Pendulum(), [start(Pendulum(), key)[None] for key in rollouts["key"]]
-    shown = [np.concatenate(x) for x in zip(starts, rollouts["qpos"][:, 9::10], strict=True)]
-    wanted = outside_of(settings).prefixes(np.stack([draw(env, qpos) for qpos in shown]))[:, 1:]
-    np.testing.assert_allclose(rollouts["reward"][:, 9::10], wanted, atol=2e-5)
+    frames = np.stack([draw(Pendulum(), qpos[9::10]) for qpos in rollouts["qpos"]])
+    np.testing.assert_allclose(rollouts["reward"][:, 9::10], outside_of(settings).prefixes(frames), atol=2e-5)
     worlds = (8, WORLDS // 8)
     assert kept == {"000000001.npz": worlds, "000000002.npz": worlds, "interface": ()}
 
@@ -206,9 +206,13 @@ def test_a_whole_run_is_judged_by_the_episodes_own_prefixes(interface, tmp_path,
     ("change", "message"),
     [
         ({"goal": "kneels down " * 60}, "decoder's context holds 128"),
-        ({"goal": "kneels down " * 55}, "7 frames and an instruction .* context holds 128"),
+        ({"goal": "kneels down " * 55}, "6 frames and an instruction .* context holds 128"),
         ({"reward_every": 5}, "5 does not divide the 12 steps of an episode"),
-        ({"likelihood_frames": 4}, r"gives 7 frames, above likelihood_frames 4: take --reward-every 4"),
+        ({"likelihood_frames": 3}, r"gives 6 frames, above likelihood_frames 3: take --reward-every 4"),
+        (
+            {"likelihood_frames": 4, "likelihood_start": True},
+            r"gives 7 frames, above likelihood_frames 4: take --reward-every 4",
+        ),
         ({"lm": "no-such-lm"}, "no-such-lm"),
     ],
 )

@@ -3,8 +3,8 @@
 An unroll is shorter than an episode, so a world carries what the vision tower said about the frames of its
 episode: none is drawn or embedded twice, and what is carried does not go stale where the interface learns.
 Every unroll the interface and the decoder read the carried vectors at once, then the new ones one by one,
-forgetting where an episode ends. A world's memory is frames x width x 4 bytes (21 frames of 256 numbers:
-21 KB), whatever the resolution and however long the run.
+forgetting where an episode ends. A world's memory is frames x width x 4 bytes (20 frames of 256 numbers:
+20 KB), whatever the resolution and however long the run.
 
 With `likelihood_start` an episode's film begins with the state that it starts from, as films do from which
 interfaces learn; without, by the first look a policy may have its arms up, and the film does not show that it

@@ -233,13 +233,10 @@ def rows_where(judge: Callable[[Any], Any], rows: Any, flags: Bool[Array, "n"], 
     order = jnp.argsort(~flags)  # flagged ones first
     size = min(block, count)
 
-    def picked(number: Array) -> Array:
-        return order[jnp.minimum(number * size + jnp.arange(size), count - 1)]
-
     def on_block(number: Array, found: Any) -> Any:
-        pick = picked(number)
+        pick = order[jnp.minimum(number * size + jnp.arange(size), count - 1)]
         judged = judge(jax.tree.map(lambda x: x[pick], rows))
-        return jax.tree.map(lambda all, some: all.at[pick].set(some), found, judged)
+        return jax.tree.map(lambda whole, part: whole.at[pick].set(part), found, judged)
 
     shapes = jax.eval_shape(judge, jax.tree.map(lambda x: x[:size], rows))
     blank = jax.tree.map(lambda x: jnp.zeros((count, *x.shape[1:]), x.dtype), shapes)

@@ -118,8 +118,11 @@ def outside_of(settings: PolicyConfig) -> jaxrm.LikelihoodReward:
     )
 
 
-def test_rewards_of_the_loop_are_those_of_the_same_frames_outside_also_when_resumed(interface, tmp_path):
-    settings = config(interface, likelihood_start=True)
+@pytest.mark.parametrize("starts", [False, True])
+def test_rewards_of_the_loop_are_those_of_the_same_frames_outside_also_when_resumed(
+    starts, interface, tmp_path
+):
+    settings = config(interface, likelihood_start=starts)
     env, reward, program = parts(settings)
     middle, _ = program.run(program.init(jax.random.PRNGKey(0)), reward.weights, 2)
     count = np.asarray(middle.reward_memory.count)
@@ -139,23 +142,24 @@ def test_rewards_of_the_loop_are_those_of_the_same_frames_outside_also_when_resu
             at = np.flatnonzero((episodes[world] == episode) & looks)
             padded = np.pad(at, (0, LENGTH // EVERY - len(at)))
             if len(at):
-                begin = start(env, keys[world, at[0]])
-                frames.append(draw(env, np.concatenate([begin[None], qpos[world, padded]])))
-                mask.append(np.arange(1 + len(padded)) <= len(at))
+                begin = start(env, keys[world, at[0]])[None]
+                frames.append(draw(env, np.concatenate([begin, qpos[world, padded]])[not starts :]))
+                mask.append((np.arange(1 + len(padded)) <= len(at))[not starts :])
                 places.append((world, at))
     crossing = [at for _, at in places if at[0] // UNROLL != at[-1] // UNROLL]
     assert len({len(at) for _, at in places}) > 3 and len(crossing) > WORLDS
     wanted = outside_of(settings).prefixes(np.stack(frames), np.stack(mask))
     for (world, at), values in zip(places, np.asarray(wanted), strict=True):
-        np.testing.assert_allclose(score[world, at], values[1 : 1 + len(at)], atol=2e-5)
+        np.testing.assert_allclose(score[world, at], values[starts:][: len(at)], atol=2e-5)
     same = (episodes[:, 1:] == episodes[:, :-1]) & looks[:-1]
     np.testing.assert_array_equal(score[:, 1:][same], score[:, :-1][same])  # held between looks
 
 
-def test_differences_of_answers_go_on_over_unrolls_and_begin_anew_with_episodes(interface):
+@pytest.mark.parametrize("starts", [False, True])
+def test_differences_of_answers_go_on_over_unrolls_and_begin_anew_with_episodes(starts, interface):
     """Two unrolls of four looks; of three worlds, the second ends early, the third with the first unroll."""
     settings = config(
-        interface, likelihood_form="ask", likelihood_difference=True, likelihood_start=True, gamma=0.9
+        interface, likelihood_form="ask", likelihood_difference=True, likelihood_start=starts, gamma=0.9
     )
     env = Falling()
     reward = likelihood.make(settings, env)
@@ -173,9 +177,10 @@ def test_differences_of_answers_go_on_over_unrolls_and_begin_anew_with_episodes(
     outside, starting = outside_of(settings), start(env, np.zeros(2, np.uint32))
     for world, begin, end in ((0, 0, 6), (1, 0, 2), (1, 2, 8), (2, 0, 4), (2, 4, 8)):
         shown = qpos[np.pad(np.arange(begin, end), (0, 6 - (end - begin))), world]
-        frames = draw(env, np.concatenate([starting[None], shown]))
-        wanted = outside.differences(frames, np.arange(7) <= end - begin, discount=0.9**EVERY)
-        np.testing.assert_allclose(found[begin:end, world], wanted[1 : 1 + end - begin], atol=2e-5)
+        frames = draw(env, np.concatenate([starting[None], shown]))[not starts :]
+        mask = (np.arange(7) <= end - begin)[not starts :]
+        wanted = outside.differences(frames, mask, discount=0.9**EVERY)[starts:]
+        np.testing.assert_allclose(found[begin:end, world], wanted[: end - begin], atol=2e-5)
 
 
 def test_a_whole_run_is_judged_by_the_episodes_own_prefixes(interface, tmp_path, monkeypatch):

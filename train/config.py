@@ -21,7 +21,9 @@ _COUNTS = (
     "reward_every", "reward_batch", "eval_episodes", "calls_per_checkpoint", "likelihood_frames",
     "interface_films", "video_size",
 )  # fmt: skip
-_OF_LIKELIHOOD = ("update_interface_every", "keep_episodes")  # of no use to other rewards
+_OF_LIKELIHOOD = (
+    "update_interface_every", "keep_episodes", "likelihood_difference", "likelihood_start",
+)  # of no use to other rewards  # fmt: skip
 _POSITIVE = {"ppo": ("epochs", "minibatches"), "sac": ("batch_size", "replay_size")}  # of a learner alone
 
 

@@ -73,6 +73,9 @@ def test_what_was_not_kept_here_is_refused(memory, tmp_path, monkeypatch):
         episodes.read([tmp_path], MODEL, frames=8)
 
 
-def test_settings_that_keep_nothing_are_refused():
-    with pytest.raises(ValueError, match="keep_episodes is of no use to reward 'truth'"):
-        PolicyConfig("humanoid/kneeling", reward="truth", keep_episodes=8).validate()
+@pytest.mark.parametrize(
+    "name", ["keep_episodes", "update_interface_every", "likelihood_difference", "likelihood_start"]
+)
+def test_settings_of_the_likelihood_are_refused_beside_other_rewards(name):
+    with pytest.raises(ValueError, match=f"{name} is of no use to reward 'truth'"):
+        PolicyConfig("humanoid/kneeling", reward="truth", **{name: 8}).validate()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
-from jaxrm.render import images
+from jaxrm.render import sampling
 from jaxrm.render.grid import Rays
 from jaxrm.render.shapes import Solid
 from jaxrm.render.trace import Hits
@@ -48,9 +48,9 @@ def _gradient(coefficients: Float[Array, "tiles degree 3"], direction: Vec) -> V
 
 def _image(world: World, rays: Rays, texture: int) -> Vec:
     d = rays.direction
-    u, v, face, depth = images.cube_face(Vec(d.x, d.z, -d.y))  # a skybox's y axis is up
+    u, v, face, depth = sampling.cube_face(Vec(d.x, d.z, -d.y))  # a skybox's y axis is up
     number = jnp.full(u.shape, texture, jnp.int32)
-    return images.sample(world.scene, number, u, v, 0.5 * rays.spread / depth, face)
+    return sampling.sample(world.scene, number, u, v, 0.5 * rays.spread / depth, face)
 
 
 class _Haze(NamedTuple):

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Int, UInt32
 
-from jaxrm.render import cull, mesh
+from jaxrm.render import cull, faces
 from jaxrm.render.shapes import SHAPES, Shape, Solid, enter_plane
 from jaxrm.render.trace import each
 from jaxrm.render.vectors import Vec
@@ -75,10 +75,10 @@ def shadowed(
                 return dark | (hit & (distance > _NEAR) & (distance < limit))
 
             solid = solid._replace(offset=solid.offset.plus(points))
-            return mesh.fold(world.scene, test, dark, solid, index, lamp.towards)
+            return faces.fold(world.scene, test, dark, solid, index, lamp.towards)
 
-        group = mesh.clusters(world)
-        sets = _between(group, frame, beam, mesh.ROUND) if culled else None
+        group = faces.clusters(world)
+        sets = _between(group, frame, beam, faces.ROUND) if culled else None
         dark = each(group, frame, sets, test_faces, dark)
     if lamp.reach is not None:
         dark &= jnp.maximum(jnp.abs(at.x), jnp.abs(at.y)) < lamp.reach

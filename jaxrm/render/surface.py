@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Int
 
-from jaxrm.render import images, mesh
+from jaxrm.render import faces, sampling
 from jaxrm.render.checker import tint_of_checkers
 from jaxrm.render.grid import Rays
 from jaxrm.render.scene import Scene
@@ -35,13 +35,13 @@ class Surface(NamedTuple):
 def surface(world: World, frame: Int[Array, "tiles"], rays: Rays, hits: Hits) -> Surface:
     """Attributes of what rays hit [tiles, rays]; any finite ones where they hit nothing."""
     scene, face, frame = world.scene, jnp.maximum(hits.face, 0), frame[:, None]
-    geom = mesh.geom_of(scene, face)
+    geom = faces.geom_of(scene, face)
     distance, point = hits.ends(rays)
     index = world.index(frame, geom)
     solid = world.solid(index)
     off_centre = point.plus(solid.offset)
     local = solid.local(off_centre)
-    corner = mesh.corners(scene, face, local) if scene.meshes else None
+    corner = faces.corners(scene, face, local) if scene.meshes else None
     normal = _normal(scene, geom, solid, off_centre, local)
     if corner is not None:
         normal = choose(face >= len(scene.kinds), solid.world(corner.normal), normal)
@@ -52,11 +52,11 @@ def surface(world: World, frame: Int[Array, "tiles"], rays: Rays, hits: Hits) ->
         tint = tint_of_checkers(world, frame, hits.face, point, footprint, rays.direction, tint)
     if any(number >= 0 for number in scene.texture_of):
         textured = (look_up(jnp.array(scene.texture_of), geom) >= 0) & (hits.face >= 0)
-        seen = images.Seen(frame, geom, solid, local, corner, rays.direction, normal, footprint)
+        seen = sampling.Seen(frame, geom, solid, local, corner, rays.direction, normal, footprint)
         # most tiles show none, and a sample costs as much as all the rest of a pixel
         tint = jax.lax.cond(
             jnp.any(textured),
-            lambda seen, tint: choose(textured, images.colour(world, seen), tint),
+            lambda seen, tint: choose(textured, sampling.colour(world, seen), tint),
             lambda seen, tint: tint,
             seen,
             tint,

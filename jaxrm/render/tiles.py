@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Int
 
-from jaxrm.render import cull, images, mesh
+from jaxrm.render import cull, faces, images
 from jaxrm.render.background import over_background
 from jaxrm.render.grid import Grid, Rays, tile_rays
 from jaxrm.render.scene import Scene
@@ -190,7 +190,7 @@ def _pixels(key: str, world: World, rays: Rays, hits: Hits, colour: Vec, grid: G
     if key == "depth":
         return jnp.where(hits.face >= 0, hits.distance * rays.cosine, world.scene.clip[1])
     if key == "geom":
-        return jnp.where(hits.face >= 0, mesh.geom_of(world.scene, hits.face), -1)
+        return jnp.where(hits.face >= 0, faces.geom_of(world.scene, hits.face), -1)
     channels = dict(zip(("red", "green", "blue"), (jax.vmap(grid.pixels)(c) for c in colour), strict=True))
     if key in channels:
         return channels[key]

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int, UInt32
 
-from jaxrm.render import cull, mesh
+from jaxrm.render import cull, faces
 from jaxrm.render.grid import Grid, Rays
 from jaxrm.render.shapes import SHAPES, Shape, Solid, enter_plane
 from jaxrm.render.vectors import Vec, look_up, once
@@ -75,9 +75,9 @@ def nearest(world: World, frame: Int[Array, "tiles"], rays: Rays, sets: Sets | N
             def test(best: Hits, distance: Array, front: Array, hit: Array, face: Array) -> Hits:
                 return _closer(best, distance, hit & front & (distance > start), face)
 
-            return mesh.fold(scene, test, hits, solid, index, rays.direction)
+            return faces.fold(scene, test, hits, solid, index, rays.direction)
 
-        hits = each(mesh.clusters(world), frame, None if sets is None else sets["meshes"], test_faces, hits)
+        hits = each(faces.clusters(world), frame, None if sets is None else sets["meshes"], test_faces, hits)
     far = hits.distance * rays.cosine > scene.clip[1]
     return Hits(hits.distance, jnp.where(far, -1, hits.face))
 
@@ -87,7 +87,7 @@ def visible(world: World, grid: Grid) -> Sets:
     scene, view = world.scene, world.view
     solids = {kind: (world.solids(kind), shape) for kind, shape in SHAPES.items() if getattr(scene, kind)}
     if scene.meshes:
-        solids["meshes"] = mesh.clusters(world), mesh.ROUND
+        solids["meshes"] = faces.clusters(world), faces.ROUND
     sets = {}
     for kind, (group, shape) in solids.items():
         one = functools.partial(cull.visible, grid, shape=shape)

@@ -5,11 +5,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import mujoco
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float
 
-from envs.kinematics import Frames, Kinematics
+from envs.drawn import Drawn
+from envs.kinematics import Kinematics
 from envs.types import State
-from jaxrm.render import Camera, Scene, View, render
+from jaxrm.render import Camera, Scene
 from jaxrm.types import Pose
 
 
@@ -20,7 +21,7 @@ class Physics(NamedTuple):
     qvel: Float[Array, "*batch nq"]
 
 
-class ClassicControl:
+class ClassicControl(Drawn):
     """The common part of `envs.types.Env`. A time limit truncates; nothing terminates.
 
     A subclass sets `name`, `goal`, `baseline`, `observation_size`, `action_size` and writes `_start`,
@@ -47,9 +48,6 @@ class ClassicControl:
         """One control step; `action` lies in [-1, 1]."""
         raise NotImplementedError
 
-    def _observe(self, physics: Physics) -> Float[Array, "obs"]:
-        raise NotImplementedError
-
     def _reward(self, before: Physics, action: Array, after: Physics) -> Float[Array, ""]:
         """Of the state reached, unless a task says otherwise."""
         del before, action
@@ -67,43 +65,16 @@ class ClassicControl:
 
     def reset(self, key: Array) -> State:
         physics = self._start(jax.random.split(key)[1])
-        return State(
-            data=physics,
-            obs=self._observe(physics),
-            reward=jnp.zeros_like(physics.qpos[0]),
-            terminated=jnp.zeros((), bool),
-            truncated=jnp.zeros((), bool),
-            time=jnp.zeros((), jnp.int32),
-            key=jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key,
-            info={"nan_resets": jnp.zeros((), jnp.int32)},
-        )
+        return self._begin(physics, jnp.zeros_like(physics.qpos[0]), key)
 
     def step(self, state: State, action: Float[Array, "action"]) -> State:
         action = jnp.clip(action, -1.0, 1.0)
         physics = self._advance(state.data, action)
-        time = state.time + 1
-        return state._replace(
-            data=physics,
-            obs=self._observe(physics),
-            reward=self._reward(state.data, action, physics),
-            truncated=time >= self.episode_length,
-            time=time,
-        )
-
-    def pose(self, state: State) -> Pose:
-        return Pose(state.data.qpos, state.key)
+        reward = self._reward(state.data, action, physics)
+        return self._state(physics, reward, state.time + 1, state.key, state.info)
 
     def pose_at(self, qpos: Float[Array, "nq"]) -> Pose:
         return Pose(jnp.asarray(qpos), jnp.zeros(2, jnp.uint32))
-
-    def kinematics(self, pose: Pose) -> Frames:
-        return self._kinematics(pose.qpos)
-
-    def view(self, pose: Pose, camera: Camera | None = None) -> View:
-        return self.scene.view(self.kinematics(pose), self.camera if camera is None else camera)
-
-    def frame(self, pose: Pose, height: int, width: int) -> UInt8[Array, "h w 3"]:
-        return render(self.scene, self.view(pose), height=height, width=width)
 
 
 def pick_camera(camera: str | Camera, presets: dict[str, Camera]) -> Camera:

@@ -12,14 +12,15 @@ import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float
 from mujoco import mjx
 
 from envs import quaternion
+from envs.drawn import Drawn
 from envs.kinematics import Frames, Kinematics
 from envs.mjcf_file import actuator_name, load, pick_camera, root_of, start_of, told_of
 from envs.types import State
-from jaxrm.render import Camera, Scene, View, render
+from jaxrm.render import Camera, Scene
 from jaxrm.types import Pose
 
 CONTROL_SECONDS = 0.0175  # about how long an action lasts
@@ -88,7 +89,7 @@ class Layout(NamedTuple):
         )
 
 
-class MjcfEnv:
+class MjcfEnv(Drawn):
     """See `envs.types.Env` for what the methods promise.
 
     An action in [-1, 1] goes to its actuator's `ctrlrange`; where an actuator has none it is the control
@@ -176,9 +177,7 @@ class MjcfEnv:
         shape = (self.mj_model.nv,)
         qvel = jax.random.uniform(key_qvel, shape, minval=-START_NOISE, maxval=START_NOISE)
         physics = self._start._replace(qpos=qpos, qvel=self._start.qvel + qvel)
-        if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-            key = jax.random.key_data(key)
-        return self._state(physics, jnp.int32(0), key, {"nan_resets": jnp.int32(0)})
+        return self._begin(physics, jnp.zeros_like(qpos[0]), key)
 
     def step(self, state: State, action: Float[Array, "action"]) -> State:
         control = self._control_middle + self._control_reach * jnp.clip(action, -1, 1)
@@ -186,7 +185,8 @@ class MjcfEnv:
         bad = ~_is_sane(physics)
         physics = jax.tree.map(lambda new, start: jnp.where(bad, start, new), physics, self._start)
         info = state.info | {"nan_resets": state.info["nan_resets"] + bad}
-        return self._state(physics, state.time + 1, state.key, info)._replace(terminated=bad)
+        after = self._state(physics, state.reward, state.time + 1, state.key, info)
+        return after._replace(terminated=bad)
 
     def _simulate(self, physics: Physics, control: Float[Array, "action"]) -> Physics:
         data = self._data.replace(
@@ -200,18 +200,6 @@ class MjcfEnv:
         act = None if physics.act is None else data.act
         return Physics(data.qpos, data.qvel, data.qacc_warmstart, act)
 
-    def _state(self, physics: Physics, time: Array, key: Array, info: dict[str, Array]) -> State:
-        return State(
-            data=physics,
-            obs=self._observe(physics),
-            reward=jnp.zeros_like(physics.qpos[0]),
-            terminated=jnp.bool_(False),
-            truncated=time >= self.episode_length,
-            time=time,
-            key=key,
-            info=info,
-        )
-
     def _observe(self, physics: Physics) -> Float[Array, "obs"]:
         """Coordinates without the root's x and y, other free bodies' from the root, rotations as matrices,
         velocities, states of actuators."""
@@ -222,24 +210,12 @@ class MjcfEnv:
         act = () if physics.act is None else (physics.act,)
         return jnp.concatenate([*flat, physics.qvel * VELOCITY_SCALE, *act])
 
-    def pose(self, state: State) -> Pose:
-        return Pose(state.data.qpos, state.key)
-
-    def pose_at(self, qpos: Float[Array, "nq"]) -> Pose:
-        return Pose(jnp.asarray(qpos, jnp.float32), jnp.zeros(2, jnp.uint32))
-
     def kinematics(self, pose: Pose) -> Frames | mjx.Data:
         """Bodies and geoms; by MJX where mocap, a camera of the model or a centre of mass is asked for."""
         if self._kinematics is not None:
             return self._kinematics(pose.qpos)
         data = mjx.kinematics(self._model, self._data.replace(qpos=pose.qpos))
         return mjx.camlight(self._model, mjx.com_pos(self._model, data))
-
-    def view(self, pose: Pose, camera: Camera | None = None) -> View:
-        return self.scene.view(self.kinematics(pose), self.camera if camera is None else camera)
-
-    def frame(self, pose: Pose, height: int, width: int) -> UInt8[Array, "h w 3"]:
-        return render(self.scene, self.view(pose), height=height, width=width)
 
     def success(self, pose: Pose) -> Bool[Array, ""]:
         """Nowhere: nothing is known of what the body should do."""

@@ -4,15 +4,16 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float
 from mujoco import mjx
 
 from envs import criteria, quaternion
+from envs.drawn import Drawn
 from envs.humanoid import body
 from envs.humanoid.measure import Measures, measure
-from envs.kinematics import Frames, Kinematics
+from envs.kinematics import Kinematics
 from envs.types import State
-from jaxrm.render import Camera, Scene, View, render
+from jaxrm.render import Camera, Scene
 from jaxrm.types import Pose
 
 START_NOISE = 0.01  # rad, m and per second, uniform: Humanoid-v4's
@@ -29,7 +30,7 @@ class Physics(NamedTuple):
     warmstart: Float[Array, "nv"]
 
 
-class Humanoid:
+class Humanoid(Drawn):
     """A task on the 17-actuator humanoid; see `envs.types.Env` for what the methods promise."""
 
     def __init__(
@@ -67,12 +68,7 @@ class Humanoid:
         qpos = self._start + _start_noise(key_qpos, self.mj_model.nq)
         qpos = qpos.at[3:7].divide(jnp.linalg.norm(qpos[3:7]))
         physics = self._physics_at(qpos)._replace(qvel=_start_noise(key_qvel, self.mj_model.nv))
-        return self._state(
-            physics,
-            jnp.int32(0),
-            jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key,
-            {"nan_resets": jnp.int32(0)},
-        )
+        return self._begin(physics, self._reward(physics), key)
 
     def step(self, state: State, action: Float[Array, "action"]) -> State:
         control = self._control_middle + self._control_reach * jnp.clip(action, -1, 1)
@@ -82,7 +78,7 @@ class Humanoid:
             lambda new, start: jnp.where(bad, start, new), physics, self._physics_at(self._start)
         )
         info = state.info | {"nan_resets": state.info["nan_resets"] + bad}
-        after = self._state(physics, state.time + 1, state.key, info)
+        after = self._state(physics, self._reward(physics), state.time + 1, state.key, info)
         return after._replace(terminated=bad)
 
     def _simulate(self, physics: Physics, control: Float[Array, "action"]) -> Physics:
@@ -100,17 +96,8 @@ class Humanoid:
         still = jnp.zeros(self.mj_model.nv)
         return Physics(qpos, still, still)
 
-    def _state(self, physics: Physics, time: Array, key: Array, info: dict[str, Array]) -> State:
-        return State(
-            data=physics,
-            obs=self._observe(physics),
-            reward=self.progress(Pose(physics.qpos, key)),
-            terminated=jnp.bool_(False),
-            truncated=time >= self.episode_length,
-            time=time,
-            key=key,
-            info=info,
-        )
+    def _reward(self, physics: Physics) -> Float[Array, ""]:
+        return self.progress(Pose(physics.qpos, jnp.zeros(2, jnp.uint32)))
 
     def _observe(self, physics: Physics) -> Float[Array, "obs"]:
         """Height, the torso's frame (the camera stands in the world's), joint angles, and velocities, the
@@ -120,21 +107,6 @@ class Humanoid:
         return jnp.concatenate(
             [physics.qpos[2:3], frame.reshape(9), physics.qpos[7:], linear, angular_and_joints]
         )
-
-    def pose(self, state: State) -> Pose:
-        return Pose(state.data.qpos, state.key)
-
-    def pose_at(self, qpos: Float[Array, "nq"]) -> Pose:
-        return Pose(jnp.asarray(qpos, jnp.float32), jnp.zeros(2, jnp.uint32))
-
-    def kinematics(self, pose: Pose) -> Frames:
-        return self._kinematics(pose.qpos)
-
-    def view(self, pose: Pose, camera: Camera | None = None) -> View:
-        return self.scene.view(self.kinematics(pose), self.camera if camera is None else camera)
-
-    def frame(self, pose: Pose, height: int, width: int) -> UInt8[Array, "h w 3"]:
-        return render(self.scene, self.view(pose), height=height, width=width)
 
     def measures(self, pose: Pose) -> Measures:
         return measure(self.mj_model, self.kinematics(pose))

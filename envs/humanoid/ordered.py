@@ -17,12 +17,14 @@ from envs.humanoid.instructions import Instruction, Stance, courses
 from envs.humanoid.measure import Measures
 from envs.humanoid.motion_captions import wordings
 from envs.humanoid.motion_truth import CONDITIONS, EARLY, TURN, Signs, ends, signs_of
+from envs.humanoid.motions import STEP_SECONDS
 from envs.humanoid.postures import Sampler
 from envs.types import State
 from jaxrm.render import Camera
 from jaxrm.types import Pose
 
 START = Stance("standing", "down")
+TARGET_SPEED = 3.0  # rad/s, at most, of joint targets
 
 
 class Past(NamedTuple):
@@ -90,12 +92,13 @@ class Watch:
 
 
 class Told(NamedTuple):
-    """`Physics`, and what was done so far."""
+    """`Physics`, what was done so far, and where the joints are sent, as an action."""
 
     qpos: Float[Array, "nq"]
     qvel: Float[Array, "nv"]
     warmstart: Float[Array, "nv"]
     past: Past
+    target: Float[Array, "action"]
 
     @property
     def physics(self) -> Physics:
@@ -104,6 +107,10 @@ class Told(NamedTuple):
 
 class OrderedHumanoid(Humanoid):
     """Success of an episode: its states, with the last one, carry out the instruction (`motion_truth`).
+
+    An action is where the joints are to go, and their targets go there at `TARGET_SPEED` at most, as those of
+    servos do: a limb takes about as long as it does in trajectories from which interfaces learn, and looks
+    that are a tenth of a second apart see it on its way.
 
     The ground-truth reward is from 0 to 1: an equal part for each action that is done, and of the part of the
     action that is on, how near the body is to where it ends. Episodes start standing, with hanging arms, as
@@ -130,26 +137,35 @@ class OrderedHumanoid(Humanoid):
         self.watch = Watch(instruction, episode_length)
         self._goals = [CONDITIONS[ends(action)[1]] for action in instruction]
         super().__init__(name, goal, baseline, camera, self._goals[-1], control, episode_length, skin)
-        self.observation_size += 1
         self._start = self._start.at[7:].add(Sampler(self).arm_joints("hanging"))
+        joints = self._start[self.mj_model.jnt_qposadr[self.mj_model.actuator_trnid[:, 0]]]
+        if control == "position":
+            self._still = jnp.clip((joints - self._control_middle) / self._control_reach, -1, 1)
+            self._stride = TARGET_SPEED * STEP_SECONDS / self._control_reach
+        else:  # a torque may be any at once
+            self._still, self._stride = jnp.zeros(self.action_size), jnp.full(self.action_size, 2.0)
+        self.observation_size += 1 + self.action_size
 
     def reset(self, key: Array) -> State:
         state = super().reset(key)
-        return self._told(state, self.watch.begin(), self.measures(self.pose(state)))
+        return self._told(state, self.watch.begin(), self.measures(self.pose(state)), self._still)
 
     def step(self, state: State, action: Float[Array, "action"]) -> State:
-        after = super().step(state._replace(data=state.data.physics), action)
+        before = state.data.target
+        target = before + jnp.clip(jnp.clip(action, -1, 1) - before, -self._stride, self._stride)
+        after = super().step(state._replace(data=state.data.physics), target)
         measures = self.measures(self.pose(after))
         past = self.watch.see(state.data.past, signs_of(measures, after.data.qpos))
-        return self._told(after, past, measures)
+        return self._told(after, past, measures, target)
 
-    def _told(self, state: State, past: Past, measures: Measures) -> State:
-        """A plain state with the past in its data, the time in what the policy sees, and a reward of both."""
+    def _told(self, state: State, past: Past, measures: Measures, target: Array) -> State:
+        """A plain state with the past in its data, time and target in what the policy sees, and a reward of
+        state and past."""
         physics = state.data
         passed = (state.time / self.episode_length).astype(state.obs.dtype)
         return state._replace(
-            data=Told(physics.qpos, physics.qvel, physics.warmstart, past),
-            obs=jnp.append(state.obs, passed),
+            data=Told(physics.qpos, physics.qvel, physics.warmstart, past, target),
+            obs=jnp.concatenate([state.obs, passed[None], target]),
             reward=self._part(measures, past),
         )
 

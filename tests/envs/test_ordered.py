@@ -9,7 +9,7 @@ import envs
 from envs.humanoid import motion_truth, tasks
 from envs.humanoid.instructions import NUMBERS, Action
 from envs.humanoid.motion_truth import CONDITIONS, Signs
-from envs.humanoid.ordered import OrderedHumanoid, Watch
+from envs.humanoid.ordered import TARGET_SPEED, OrderedHumanoid, Watch
 from envs.humanoid.postures import Sampler
 from envs.types import is_ordered, past_of
 
@@ -64,7 +64,7 @@ def env():
 def test_what_an_episode_is_told(env):
     assert env.goal == "raises its left arm and lowers it" and is_ordered(env)
     plain = envs.make("humanoid/standing")
-    assert env.observation_size == plain.observation_size + 1 and not is_ordered(plain)
+    assert env.observation_size == plain.observation_size + 1 + env.action_size and not is_ordered(plain)
     state = jax.eval_shape(env.reset, jax.random.key(0))
     assert state.obs.shape == (env.observation_size,)
     with pytest.raises(ValueError, match="camera must be one of"):
@@ -82,6 +82,31 @@ def posture(env, raised: bool) -> jax.Array:
         left = np.array([name.startswith("left") for name in names])
         arms = jnp.where(left, sampler.arm_joints("raised"), arms)
     return jax.jit(sampler.qpos)(sampler.leg_joints("standing") + arms, 0.0, 0.0, 0.0, 0.0)
+
+
+def test_joint_targets_do_not_jump(env):
+    """Sent from end to end of its range at once a joint is sent there at the speed of a servo; it begins
+    where it hangs."""
+    low, high = env.mj_model.actuator_ctrlrange.T
+    joints = env.mj_model.jnt_qposadr[env.mj_model.actuator_trnid[:, 0]]
+
+    def target(state):
+        return (low + high) / 2 + np.asarray(state.obs[-env.action_size :]) * (high - low) / 2
+
+    state, step = jax.jit(env.reset)(jax.random.key(0)), jax.jit(env.step)
+    np.testing.assert_allclose(
+        target(state), state.data.qpos[joints], atol=0.05
+    )  # straight knees are out of range
+    for goal in (-1.0, 1.0):
+        before = target(state)
+        state = step(state, jnp.full(env.action_size, goal))
+        moved = goal * (target(state) - before)
+        np.testing.assert_allclose(moved, TARGET_SPEED * 0.015, rtol=1e-4)
+    there = state.obs[-env.action_size :]
+    np.testing.assert_array_equal(step(state, there).obs[-env.action_size :], there)
+    torques = envs.make(f"humanoid/{NAME}", control="torque")
+    state = jax.jit(torques.step)(torques.reset(jax.random.key(0)), jnp.full(env.action_size, 0.7))
+    np.testing.assert_array_equal(state.obs[-env.action_size :], np.float32(0.7))
 
 
 def test_an_arm_that_goes_up_and_down_is_a_success(env):
@@ -113,6 +138,6 @@ def test_an_arm_that_goes_up_and_down_is_a_success(env):
     np.testing.assert_array_equal(success[-1], told)
     reward = np.stack([state.reward for state in passed[1:]])
     assert reward[-1, 0] > 0.9 and 0.5 <= reward[-1, 1] < 0.75 and reward[-1, 2] < 0.5
-    times = [float(state.obs[0, -1]) for state in passed]
+    times = [float(state.obs[0, -1 - env.action_size]) for state in passed]
     np.testing.assert_allclose(times, np.arange(7) / 6, rtol=1e-6)
     assert np.asarray(state.truncated).all()

@@ -62,15 +62,17 @@ def test_the_way_to_an_end_counts():
     signs = film(["standing", "", "", "kneeling", ""])
     near = np.zeros((5, len(names)), np.float32)
     near[:, names.index("kneeling")] = [0.1, 0.4, 0.6, 1.0, 0.7]
-    near[:, names.index("standing")] = [1.0, 0.5, 0.2, 0.0, 0.3]
+    near[:, names.index("standing")] = [1.0, 0.5, 0.2, 0.1, 0.3]
     signs = signs._replace(near=jnp.asarray(near))
     two, one = (jnp.int32(NUMBERS[which]) for which in ((KNEEL, GET_UP), (KNEEL,)))
     mask, lying = jnp.arange(5) < 5, jnp.zeros(5, bool)
     of = jax.jit(levels)
-    way = REACH * np.array([0.1, 0.4, 0.6])
-    np.testing.assert_allclose(of(signs, mask, lying, two)[:4], [*(HALF * way), HALF], rtol=1e-6)
-    np.testing.assert_allclose(of(signs, mask, lying, two)[4], HALF + REACH * 0.3 * (DONE - HALF), rtol=1e-6)
-    np.testing.assert_allclose(of(signs, mask, lying, one)[:4], [*(DONE * way), DONE], rtol=1e-6)
+    # distances are the logarithms: a tenth of "near" is where it begins
+    way = REACH * (1 + np.log10([0.1, 0.4, 0.6]))
+    back = REACH * (1 + np.log10(0.3)) * (DONE - HALF)
+    np.testing.assert_allclose(of(signs, mask, lying, two)[:4], [*(HALF * way), HALF], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(of(signs, mask, lying, two)[4], HALF + back, rtol=1e-6)
+    np.testing.assert_allclose(of(signs, mask, lying, one)[:4], [*(DONE * way), DONE], rtol=1e-6, atol=1e-6)
     assert of(signs, mask, lying, jnp.int32(NUMBERS[(GET_UP,)]))[:3].tolist() == [BEGUN] * 3
     turn = film(["standing"] * 4)._replace(heading=jnp.array([0.0, -0.2, 0.1, 0.7]))
     found = of(turn, mask[:4], lying[:4], jnp.int32(NUMBERS[(Action("turn", "left"),)]))

@@ -139,7 +139,7 @@ class Motions:
         """Steady legs after each action, where only arms are told something; half of them as before."""
         key_legs, key_stay = jax.random.split(key)
         drawn = jax.random.randint(key_legs, (2,), 0, len(STEADY))
-        first = jnp.where(jax.random.bernoulli(key_stay, shape=(2,)), legs[0], jnp.asarray(_STEADY)[drawn])
+        first = jnp.where(jax.random.bernoulli(key_stay, shape=(2,)), legs[0], jnp.asarray(_STEADY_LEGS)[drawn])
         return jnp.where(jnp.asarray(_ARMS_ONLY)[which], legs.at[1:].set(first), legs)
 
     def _arm_keys(self, key: Array, arms: Int[Array, "3"]) -> Float[Array, "3 joints"]:
@@ -304,7 +304,7 @@ def _course_table() -> tuple[Int[np.ndarray, "instructions most 3 2"], Int[np.nd
     return table, np.array([len(options) for options in found], np.int32)
 
 
-_STEADY = np.array([LEGS.index(name) for name in STEADY])
+_STEADY_LEGS = np.array([LEGS.index(name) for name in STEADY])
 _ARMS_ONLY = np.array([all(action.part == "arm" for action in instruction) for instruction in INSTRUCTIONS])
 _TURN_SIGNS = np.array([{"left": 1.0, "right": -1.0}[a.side] if a.verb == "turn" else 0.0 for a in ACTIONS])
 assert set(NEUTRAL) <= set(ARM_POSTURES)

@@ -139,7 +139,9 @@ class Motions:
         """Steady legs after each action, where only arms are told something; half of them as before."""
         key_legs, key_stay = jax.random.split(key)
         drawn = jax.random.randint(key_legs, (2,), 0, len(STEADY))
-        first = jnp.where(jax.random.bernoulli(key_stay, shape=(2,)), legs[0], jnp.asarray(_STEADY_LEGS)[drawn])
+        first = jnp.where(
+            jax.random.bernoulli(key_stay, shape=(2,)), legs[0], jnp.asarray(_STEADY_LEGS)[drawn]
+        )
         return jnp.where(jnp.asarray(_ARMS_ONLY)[which], legs.at[1:].set(first), legs)
 
     def _arm_keys(self, key: Array, arms: Int[Array, "3"]) -> Float[Array, "3 joints"]:

@@ -24,7 +24,7 @@ from jaxrm.render import Camera
 from jaxrm.types import Pose
 
 START = Stance("standing", "down")
-TARGET_SPEED = 3.0  # rad/s, at most, of joint targets
+LAG = 0.25  # s, time constant with which joint targets follow actions
 
 
 class Past(NamedTuple):
@@ -108,9 +108,9 @@ class Told(NamedTuple):
 class OrderedHumanoid(Humanoid):
     """Success of an episode: its states, with the last one, carry out the instruction (`motion_truth`).
 
-    An action is where the joints are to go, and their targets go there at `TARGET_SPEED` at most, as those of
-    servos do: a limb takes about as long as it does in trajectories from which interfaces learn, and looks
-    that are a tenth of a second apart see it on its way.
+    Joint targets follow the actions with a lag, as servos do: a limb takes about as long as it does in
+    trajectories from which interfaces learn, and looks that are .15 s apart see it on its way. The lag is
+    linear, so that a policy that explores does on average what its mode does.
 
     The ground-truth reward is from 0 to 1: an equal part for each action that is done, and of the part of the
     action that is on, how near the body is to where it ends. Episodes start standing, with hanging arms, as
@@ -139,11 +139,10 @@ class OrderedHumanoid(Humanoid):
         super().__init__(name, goal, baseline, camera, self._goals[-1], control, episode_length, skin)
         self._start = self._start.at[7:].add(Sampler(self).arm_joints("hanging"))
         joints = self._start[self.mj_model.jnt_qposadr[self.mj_model.actuator_trnid[:, 0]]]
-        if control == "position":
-            self._still = jnp.clip((joints - self._control_middle) / self._control_reach, -1, 1)
-            self._stride = TARGET_SPEED * STEP_SECONDS / self._control_reach
-        else:  # a torque may be any at once
-            self._still, self._stride = jnp.zeros(self.action_size), jnp.full(self.action_size, 2.0)
+        self._still = (joints - self._control_middle) / self._control_reach
+        self._follows = 1 - np.exp(-STEP_SECONDS / LAG)
+        if control == "torque":  # which may be any at once
+            self._still, self._follows = jnp.zeros(self.action_size), 1.0
         self.observation_size += 1 + self.action_size
 
     def reset(self, key: Array) -> State:
@@ -151,8 +150,8 @@ class OrderedHumanoid(Humanoid):
         return self._told(state, self.watch.begin(), self.measures(self.pose(state)), self._still)
 
     def step(self, state: State, action: Float[Array, "action"]) -> State:
-        before = state.data.target
-        target = before + jnp.clip(jnp.clip(action, -1, 1) - before, -self._stride, self._stride)
+        target = state.data.target
+        target += self._follows * (jnp.clip(action, -1, 1) - target)
         after = super().step(state._replace(data=state.data.physics), target)
         measures = self.measures(self.pose(after))
         past = self.watch.see(state.data.past, signs_of(measures, after.data.qpos))

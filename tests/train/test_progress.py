@@ -6,8 +6,21 @@ import numpy as np
 import pytest
 
 from envs.humanoid.instructions import NUMBERS, Action
-from envs.humanoid.motion_truth import CONDITIONS, TURN, Signs
-from train.progress import BEGUN, DONE, EVEN, HALF, REACH, SLOPE, draw_prefixes, levels, lies, ranked, until
+from envs.humanoid.motion_truth import CONDITIONS, TOLERANCE, TURN, Signs
+from train.progress import (
+    BEGUN,
+    DONE,
+    EVEN,
+    EXACT,
+    HALF,
+    REACH,
+    SLOPE,
+    draw_prefixes,
+    levels,
+    lies,
+    ranked,
+    until,
+)
 
 KNEEL, GET_UP = Action("kneel"), Action("get up")
 
@@ -77,6 +90,19 @@ def test_the_way_to_an_end_counts():
     turn = film(["standing"] * 4)._replace(heading=jnp.array([0.0, -0.2, 0.1, 0.7]))
     found = of(turn, mask[:4], lying[:4], jnp.int32(NUMBERS[(Action("turn", "left"),)]))
     np.testing.assert_allclose(found, [0, 0, DONE * REACH * 0.3 / TURN, DONE], rtol=1e-5)
+
+
+def test_an_end_within_the_tolerance_is_less():
+    """It has knelt down on the border of the tolerance, halfway into it and as the bounds say."""
+    signs, mask = film(["standing", "kneeling", "kneeling", "kneeling", ""]), jnp.arange(5) < 4
+    missed = np.array([9.0, 1.0, 0.5, 0.0, 0.0])
+    near = np.zeros(signs.near.shape, np.float32)
+    near[:, list(CONDITIONS).index("kneeling")] = np.exp(-TOLERANCE * missed)
+    number = jnp.int32(NUMBERS[(KNEEL,)])
+    found = jax.jit(levels)(signs._replace(near=jnp.asarray(near)), mask, jnp.zeros(5, bool), number)
+    want = [DONE - EXACT, DONE - EXACT / 2, DONE, DONE]
+    np.testing.assert_allclose(found[1:], want, rtol=1e-6)
+    assert DONE - EXACT > DONE * REACH, "nobody who gets there has less than who does not"
 
 
 def test_lower_levels_are_to_score_lower():

@@ -24,7 +24,7 @@ from jaxrm.render import Camera
 from jaxrm.types import Pose
 
 START = Stance("standing", "down")
-LAG = 0.25  # s, time constant with which joint targets follow actions
+LAG = 0.15  # s, time constant with which targets of the arms' joints follow actions
 
 
 class Past(NamedTuple):
@@ -108,9 +108,10 @@ class Told(NamedTuple):
 class OrderedHumanoid(Humanoid):
     """Success of an episode: its states, with the last one, carry out the instruction (`motion_truth`).
 
-    Joint targets follow the actions with a lag, as servos do: a limb takes about as long as it does in
-    trajectories from which interfaces learn, and looks that are .15 s apart see it on its way. The lag is
-    linear, so that a policy that explores does on average what its mode does.
+    Joint targets of the arms follow the actions with a lag, as servos do: else an arm is up before the first
+    of the looks, .15 s apart, and no trajectory from which interfaces learn moves like that. The lag is
+    linear, so that a policy that explores does on average what its mode does. Legs and trunk have none: they
+    are as slow as what they carry, and with a lag even the true reward taught no policy to stay up.
 
     The ground-truth reward is from 0 to 1: an equal part for each action that is done, and of the part of the
     action that is on, how near the body is to where it ends. Episodes start standing, with hanging arms, as
@@ -140,7 +141,9 @@ class OrderedHumanoid(Humanoid):
         self._start = self._start.at[7:].add(Sampler(self).arm_joints("hanging"))
         joints = self._start[self.mj_model.jnt_qposadr[self.mj_model.actuator_trnid[:, 0]]]
         self._still = (joints - self._control_middle) / self._control_reach
-        self._follows = 1 - np.exp(-STEP_SECONDS / LAG)
+        joints = [self.mj_model.joint(joint).name for joint in self.mj_model.actuator_trnid[:, 0]]
+        arm = np.array(["shoulder" in name or "elbow" in name for name in joints])
+        self._follows = np.where(arm, 1 - np.exp(-STEP_SECONDS / LAG), 1.0)
         if control == "torque":  # which may be any at once
             self._still, self._follows = jnp.zeros(self.action_size), 1.0
         self.observation_size += 1 + self.action_size

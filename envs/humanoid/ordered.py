@@ -17,14 +17,12 @@ from envs.humanoid.instructions import Instruction, Stance, courses
 from envs.humanoid.measure import Measures
 from envs.humanoid.motion_captions import wordings
 from envs.humanoid.motion_truth import CONDITIONS, EARLY, TURN, Signs, ends, signs_of
-from envs.humanoid.motions import STEP_SECONDS
 from envs.humanoid.postures import Sampler
 from envs.types import State
 from jaxrm.render import Camera
 from jaxrm.types import Pose
 
 START = Stance("standing", "down")
-LAG = 0.15  # s, time constant with which targets of the arms' joints follow actions
 
 
 class Past(NamedTuple):
@@ -92,13 +90,12 @@ class Watch:
 
 
 class Told(NamedTuple):
-    """`Physics`, what was done so far, and where the joints are sent, as an action."""
+    """`Physics`, and what was done so far."""
 
     qpos: Float[Array, "nq"]
     qvel: Float[Array, "nv"]
     warmstart: Float[Array, "nv"]
     past: Past
-    target: Float[Array, "action"]
 
     @property
     def physics(self) -> Physics:
@@ -107,11 +104,6 @@ class Told(NamedTuple):
 
 class OrderedHumanoid(Humanoid):
     """Success of an episode: its states, with the last one, carry out the instruction (`motion_truth`).
-
-    Joint targets of the arms follow the actions with a lag, as servos do: else an arm is up before the first
-    of the looks, .15 s apart, and no trajectory from which interfaces learn moves like that. The lag is
-    linear, so that a policy that explores does on average what its mode does. Legs and trunk have none: they
-    are as slow as what they carry, and with a lag even the true reward taught no policy to stay up.
 
     The ground-truth reward is from 0 to 1: an equal part for each action that is done, and of the part of the
     action that is on, how near the body is to where it ends. Episodes start standing, with hanging arms, as
@@ -138,36 +130,26 @@ class OrderedHumanoid(Humanoid):
         self.watch = Watch(instruction, episode_length)
         self._goals = [CONDITIONS[ends(action)[1]] for action in instruction]
         super().__init__(name, goal, baseline, camera, self._goals[-1], control, episode_length, skin)
+        self.observation_size += 1
         self._start = self._start.at[7:].add(Sampler(self).arm_joints("hanging"))
-        joints = self._start[self.mj_model.jnt_qposadr[self.mj_model.actuator_trnid[:, 0]]]
-        self._still = (joints - self._control_middle) / self._control_reach
-        joints = [self.mj_model.joint(joint).name for joint in self.mj_model.actuator_trnid[:, 0]]
-        arm = np.array(["shoulder" in name or "elbow" in name for name in joints])
-        self._follows = np.where(arm, 1 - np.exp(-STEP_SECONDS / LAG), 1.0)
-        if control == "torque":  # which may be any at once
-            self._still, self._follows = jnp.zeros(self.action_size), 1.0
-        self.observation_size += 1 + self.action_size
 
     def reset(self, key: Array) -> State:
         state = super().reset(key)
-        return self._told(state, self.watch.begin(), self.measures(self.pose(state)), self._still)
+        return self._told(state, self.watch.begin(), self.measures(self.pose(state)))
 
     def step(self, state: State, action: Float[Array, "action"]) -> State:
-        target = state.data.target
-        target += self._follows * (jnp.clip(action, -1, 1) - target)
-        after = super().step(state._replace(data=state.data.physics), target)
+        after = super().step(state._replace(data=state.data.physics), action)
         measures = self.measures(self.pose(after))
         past = self.watch.see(state.data.past, signs_of(measures, after.data.qpos))
-        return self._told(after, past, measures, target)
+        return self._told(after, past, measures)
 
-    def _told(self, state: State, past: Past, measures: Measures, target: Array) -> State:
-        """A plain state with the past in its data, time and target in what the policy sees, and a reward of
-        state and past."""
+    def _told(self, state: State, past: Past, measures: Measures) -> State:
+        """A plain state with the past in its data, the time in what the policy sees, and a reward of both."""
         physics = state.data
         passed = (state.time / self.episode_length).astype(state.obs.dtype)
         return state._replace(
-            data=Told(physics.qpos, physics.qvel, physics.warmstart, past, target),
-            obs=jnp.concatenate([state.obs, passed[None], target]),
+            data=Told(physics.qpos, physics.qvel, physics.warmstart, past),
+            obs=jnp.append(state.obs, passed),
             reward=self._part(measures, past),
         )
 

@@ -9,7 +9,7 @@ import envs
 from envs.humanoid import motion_truth, tasks
 from envs.humanoid.instructions import NUMBERS, Action
 from envs.humanoid.motion_truth import CONDITIONS, Signs
-from envs.humanoid.ordered import LAG, OrderedHumanoid, Watch
+from envs.humanoid.ordered import OrderedHumanoid, Watch
 from envs.humanoid.postures import Sampler
 from envs.types import is_ordered, past_of
 
@@ -64,7 +64,7 @@ def env():
 def test_what_an_episode_is_told(env):
     assert env.goal == "raises its left arm and lowers it" and is_ordered(env)
     plain = envs.make("humanoid/standing")
-    assert env.observation_size == plain.observation_size + 1 + env.action_size and not is_ordered(plain)
+    assert env.observation_size == plain.observation_size + 1 and not is_ordered(plain)
     state = jax.eval_shape(env.reset, jax.random.key(0))
     assert state.obs.shape == (env.observation_size,)
     with pytest.raises(ValueError, match="camera must be one of"):
@@ -82,27 +82,6 @@ def posture(env, raised: bool) -> jax.Array:
         left = np.array([name.startswith("left") for name in names])
         arms = jnp.where(left, sampler.arm_joints("raised"), arms)
     return jax.jit(sampler.qpos)(sampler.leg_joints("standing") + arms, 0.0, 0.0, 0.0, 0.0)
-
-
-def test_targets_of_the_arms_follow_with_a_lag(env):
-    """They begin where the joints hang, and what is left of their way falls by 1/e in every LAG seconds. The
-    others are where the action is, at once."""
-    low, high = env.mj_model.actuator_ctrlrange.T
-    joints = env.mj_model.jnt_qposadr[env.mj_model.actuator_trnid[:, 0]]
-    state, step = jax.jit(env.reset)(jax.random.key(0)), jax.jit(env.step)
-    start = np.asarray(state.obs[-env.action_size :])
-    targets = (low + high) / 2 + start * (high - low) / 2
-    np.testing.assert_allclose(targets, state.data.qpos[joints], atol=0.011)  # the start's noise
-    for _ in range(5):
-        state = step(state, jnp.full(env.action_size, 2.0))  # no further than 1
-    left = (1 - state.obs[-env.action_size :]) / (1 - start)
-    names = [env.mj_model.actuator(index).name for index in range(env.action_size)]
-    arms = np.array(["shoulder" in name or "elbow" in name for name in names])
-    assert arms.sum() == 6
-    np.testing.assert_allclose(left, np.where(arms, np.exp(-5 * 0.015 / LAG), 0.0), rtol=1e-5)
-    torques = envs.make(f"humanoid/{NAME}", control="torque")
-    state = jax.jit(torques.step)(torques.reset(jax.random.key(0)), jnp.full(env.action_size, 0.7))
-    np.testing.assert_array_equal(state.obs[-env.action_size :], np.float32(0.7))
 
 
 def test_an_arm_that_goes_up_and_down_is_a_success(env):
@@ -134,6 +113,6 @@ def test_an_arm_that_goes_up_and_down_is_a_success(env):
     np.testing.assert_array_equal(success[-1], told)
     reward = np.stack([state.reward for state in passed[1:]])
     assert reward[-1, 0] > 0.9 and 0.5 <= reward[-1, 1] < 0.75 and reward[-1, 2] < 0.5
-    times = [float(state.obs[0, -1 - env.action_size]) for state in passed]
+    times = [float(state.obs[0, -1]) for state in passed]
     np.testing.assert_allclose(times, np.arange(7) / 6, rtol=1e-6)
     assert np.asarray(state.truncated).all()

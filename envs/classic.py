@@ -73,9 +73,6 @@ class ClassicControl(Drawn):
         reward = self._reward(state.data, action, physics)
         return self._state(physics, reward, state.time + 1, state.key, state.info)
 
-    def pose_at(self, qpos: Float[Array, "nq"]) -> Pose:
-        return Pose(jnp.asarray(qpos), jnp.zeros(2, jnp.uint32))
-
 
 def pick_camera(camera: str | Camera, presets: dict[str, Camera]) -> Camera:
     """Raises ValueError where there is no preset of that name."""

@@ -47,7 +47,7 @@ class Drawn:
         return Pose(state.data.qpos, state.key)
 
     def pose_at(self, qpos: Float[Array, "nq"]) -> Pose:
-        return Pose(jnp.asarray(qpos, jnp.float32), jnp.zeros(2, jnp.uint32))
+        return Pose(jnp.asarray(qpos, float), jnp.zeros(2, jnp.uint32))
 
     def kinematics(self, pose: Pose) -> Frames:
         return self._kinematics(pose.qpos)

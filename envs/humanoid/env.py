@@ -68,7 +68,7 @@ class Humanoid(Drawn):
         qpos = self._start + _start_noise(key_qpos, self.mj_model.nq)
         qpos = qpos.at[3:7].divide(jnp.linalg.norm(qpos[3:7]))
         physics = self._physics_at(qpos)._replace(qvel=_start_noise(key_qvel, self.mj_model.nv))
-        return self._begin(physics, self._reward(physics), key)
+        return self._begin(physics, self.progress(self.pose_at(qpos)), key)
 
     def step(self, state: State, action: Float[Array, "action"]) -> State:
         control = self._control_middle + self._control_reach * jnp.clip(action, -1, 1)
@@ -78,7 +78,8 @@ class Humanoid(Drawn):
             lambda new, start: jnp.where(bad, start, new), physics, self._physics_at(self._start)
         )
         info = state.info | {"nan_resets": state.info["nan_resets"] + bad}
-        after = self._state(physics, self._reward(physics), state.time + 1, state.key, info)
+        reward = self.progress(self.pose_at(physics.qpos))
+        after = self._state(physics, reward, state.time + 1, state.key, info)
         return after._replace(terminated=bad)
 
     def _simulate(self, physics: Physics, control: Float[Array, "action"]) -> Physics:
@@ -95,9 +96,6 @@ class Humanoid(Drawn):
     def _physics_at(self, qpos: Float[Array, "nq"]) -> Physics:
         still = jnp.zeros(self.mj_model.nv)
         return Physics(qpos, still, still)
-
-    def _reward(self, physics: Physics) -> Float[Array, ""]:
-        return self.progress(Pose(physics.qpos, jnp.zeros(2, jnp.uint32)))
 
     def _observe(self, physics: Physics) -> Float[Array, "obs"]:
         """Height, the torso's frame (the camera stands in the world's), joint angles, and velocities, the

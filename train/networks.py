@@ -10,6 +10,7 @@ from flax import linen
 from jaxtyping import Array, Float
 
 MAX_NORMALIZED = 10.0  # standard deviations; farther observations are clipped
+QUIET = 0.01  # of the usual size: weights of PPO's output layers to begin with
 
 _ACTIVATIONS = {"swish": linen.swish, "tanh": linen.tanh, "relu": linen.relu, "elu": linen.elu}
 ACTIVATIONS = tuple(_ACTIVATIONS)
@@ -118,14 +119,19 @@ def make_actor(
 def make_actor_critic(
     actor: Actor, observation_size: int, *, hidden: tuple[int, ...], activation: str = "swish"
 ) -> ActorCritic:
-    """Adds a perceptron for the value; it shares nothing with the actor."""
+    """Adds a perceptron for the value; it shares nothing with the actor.
+
+    Both begin with small output layers, alike for all that is seen until there is something to tell apart:
+    in the policy's few choices mattered more to a large study (Andrychowicz et al., arXiv 2006.05990, section
+    3.2); the value's would be the size of the returns, and nothing but noise in the first advantages.
+    """
     value = networks.make_value_network(
         observation_size,
         preprocess_observations_fn=_normalize,
         hidden_layer_sizes=hidden,
         activation=_activation(activation),
     )
-    return ActorCritic(actor, value)
+    return ActorCritic(actor._replace(policy=_begin_quiet(actor.policy)), _begin_quiet(value))
 
 
 def make_twin_critic(
@@ -157,6 +163,20 @@ def make_twin_critic(
 def init_statistics(example: Array | jax.ShapeDtypeStruct) -> running_statistics.RunningStatisticsState:
     """Statistics over arrays shaped like `example`, of which nothing was seen yet."""
     return jax.tree.map(jnp.asarray, running_statistics.init_state(example))
+
+
+def _begin_quiet(network: networks.FeedForwardNetwork) -> networks.FeedForwardNetwork:
+    """The same network with an output layer that begins `QUIET`: of its layers the last in order of names,
+    where brax counts them, or the one without a number where the deviation is a parameter of its own."""
+
+    def init(key: Array) -> Any:
+        params = network.init(key)
+        layers = params["params"]
+        last = "Dense_0" if "Dense_0" in layers else max(layers, key=lambda name: int(name.split("_")[-1]))
+        layers[last]["kernel"] *= QUIET
+        return params
+
+    return networks.FeedForwardNetwork(init=init, apply=network.apply)
 
 
 def _normalize(observation: Any, preprocessor_params: Any) -> Any:

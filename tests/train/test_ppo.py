@@ -89,6 +89,21 @@ def samples_and_networks(action_distribution="tanh-normal"):
 
 
 @pytest.mark.parametrize("action_distribution", ["tanh-normal", "normal"])
+def test_a_network_begins_with_small_output_layers_and_all_else_as_it_was(action_distribution):
+    key = jax.random.PRNGKey(0)
+    actor = make_actor(3, 2, hidden=(5, 5), action_distribution=action_distribution)
+    params = make_actor_critic(actor, 3, hidden=(4,)).init(key)
+    usual = jax.tree.map(lambda x: x, actor.init(jax.random.split(key)[0]))
+    output = "hidden_2" if action_distribution == "tanh-normal" else "Dense_0"
+    usual["params"][output]["kernel"] *= 0.01
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), params["policy"], usual)
+
+    layers = params["value"]["params"]
+    spread = {name: float(jnp.abs(layer["kernel"]).max()) for name, layer in layers.items()}
+    assert spread["hidden_1"] < 0.02 < 0.2 < spread["hidden_0"]
+
+
+@pytest.mark.parametrize("action_distribution", ["tanh-normal", "normal"])
 def test_loss_equals_its_closed_form(action_distribution):
     networks, params, stats, samples = samples_and_networks(action_distribution)
     costs = ppo.LossCosts(clip=0.2, value=0.5, entropy=0.0)

@@ -96,7 +96,7 @@ class Config:
     out: Path
     """The table, json; other rows in it stay."""
     rows: tuple[str, ...] = ()
-    """Those whose name has one of these in it; all without."""
+    """Those of one of these names, or, where none is called so, those with it in their name; all without."""
     seeds: int = 3
     runs: Path = Path("runs/study")
     """Where the runs' folders go."""
@@ -110,8 +110,9 @@ def main(config: Config) -> None:
     if config.study not in STUDIES:
         raise SystemExit(f"no study {config.study!r}; there are {', '.join(STUDIES)}")
     table = json.loads(config.out.read_text()) if config.out.is_file() else {}
-    for name, words in STUDIES[config.study].items():
-        if not config.rows or any(part in name for part in config.rows):
+    rows = STUDIES[config.study]
+    for name, words in rows.items():
+        if not config.rows or any(part == name if part in rows else part in name for part in config.rows):
             table[name] = run(config, name, words)
             config.out.parent.mkdir(parents=True, exist_ok=True)
             config.out.write_text(json.dumps(table, indent=1) + "\n")

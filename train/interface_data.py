@@ -13,7 +13,7 @@ from envs.humanoid import tasks
 from envs.humanoid.motions import Motions
 from train.dataset_file import Datasets, load, save, seen_by
 from train.films import Dataset, maker
-from train.trajectories import FAILING, SPLITS
+from train.trajectories import FAILING, FREE, SPLITS
 
 TASK = "standing"  # whose body and scene the trajectories are of
 TOLD = 0x746F6C64  # stream of keys
@@ -60,28 +60,28 @@ def make(source: Source) -> Datasets:
 
 
 def make_told(source: Source, numbers: tuple[int, ...], count: int, file: Path | None) -> Dataset:
-    """Films of training that show these instructions and no others, at least `count` of each; kept beside
-    the `file` of the others."""
-    stamp = source.stamp() | {"told": str(numbers), "count": str(count)}
+    """Films that show these instructions and no others, at least `count` of each, by bodies that move as
+    policies do; kept beside the `file` of the others."""
+    stamp = source.stamp() | {"told": str(numbers), "count": str(count), "bodies": FREE}
     beside = file and file.with_stem(f"{file.stem}-told")
     key = jax.random.fold_in(jax.random.key(source.seed), TOLD)
 
     def build() -> Datasets:
-        return {"told": _maker(source.model)(key, count * len(numbers), _TRAIN, numbers)}
+        return {"told": _maker(source.model)(key, count * len(numbers), FREE, numbers)}
 
     return _load_or(build, stamp, beside, ("told",))["told"]
 
 
 def make_some(model: str, number: int, count: int, seed: int) -> Dataset:
     """Films that did what they were told: of `count` of any instruction, and of as many of the one of this
-    number.
+    number, by bodies that move as policies do.
 
     Raises:
       ValueError: none of the latter did.
     """
     build = _maker(model, min(BLOCK, count))
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), TOLD))
-    films = build(keys[0], count).done_only(), build(keys[1], count, _TRAIN, (number,)).done_only()
+    films = build(keys[0], count).done_only(), build(keys[1], count, FREE, (number,)).done_only()
     if not len(films[1].embeddings):
         raise ValueError(
             f"none of {count} films shows what the interface is to learn: give more --interface-films"

@@ -163,7 +163,9 @@ class Reader:
 
         values, after = rows_in_blocks(on_rows, (memory, starts, frames, first), self.block)
         after = after._replace(over=looks.ended)
-        if self.discount is not None:
+        if self.discount is None:
+            values = probability(values, reward.weights.tails.asks)
+        else:
             values = self._differences(reward, memory, values, starts and starts[0], first)
         return values.T, after
 
@@ -272,6 +274,14 @@ def read_on(
     in_time = jax.tree.map(lambda x: x.swapaxes(0, 1), (starts, frames, first))
     (memory, _, _), values = jax.lax.scan(on_look, (memory, eyes, words), in_time)
     return values.T, memory
+
+
+def probability(score: Array, asks: bool) -> Array:
+    """Of a token of the instruction, their geometric mean; or that it was carried out, where that is asked.
+
+    Policies are paid in probabilities: the logarithm rises most where hardly anything is done yet, and little
+    of it is between almost done and done."""
+    return jax.nn.sigmoid(score) if asks else jnp.exp(score)
 
 
 def _forget(context: Context, over: Bool[Array, "b"], kept: int) -> Context:

@@ -2,7 +2,9 @@
 
 A policy is paid for every prefix of its episode, so that an interface has to rank prefixes too: one after
 which the first of two actions is done above the beginning, and a body that has fallen below one that stands.
-On the way to where an action ends the level rises, or a policy would search in the dark.
+On the way to where an action ends the level rises evenly, or a policy would search in the dark; getting there
+counts as much as the way, or it would stop before; and within the tolerance the level rises on, or it would
+stop where the tolerance begins, and miss in one episode of two.
 """
 
 import jax
@@ -11,13 +13,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from envs.humanoid.instructions import ACTIONS, NUMBERS, action_table
-from envs.humanoid.motion_truth import EARLY, ENDS, Signs, carried_out, facing, share_turned
+from envs.humanoid.motion_truth import EARLY, ENDS, TOLERANCE, Signs, carried_out, facing, share_turned
 from jaxrm.rewards.protocols import told_apart
 
 DONE, HALF, BEGUN = 4.0, 2.0, 0.0  # levels; one less where the body lies
-REACH = 0.9  # share of the way to the next level that a body can go without getting there
+REACH = 0.5  # of the way to the next level: what a body gets that goes it and does not get there
+EXACT = 0.5  # level that is for meeting the bounds of the end themselves, not within the tolerance alone
 SLOPE = 0.5  # nats by which scores are to rise with a level
 EVEN = 2.0  # 1/nats^2, weight of the squared error of that
+FAR = 1.0  # in units of the bounds' slack: a body that begins nearer to an end has no way to go
 LYING = (0.4, 0.6)  # the torso's axis has at most this cosine with the vertical, and lies at most as high, m
 _FIRST = np.array([NUMBERS[(ACTIONS[first],)] for first, _ in action_table()])
 
@@ -31,9 +35,10 @@ def lies(qpos: Float[Array, "*batch nq"]) -> Bool[Array, "*batch"]:
 def levels(
     signs: Signs, mask: Bool[Array, "t"], lying: Bool[Array, "t"], which: Int[Array, ""]
 ) -> Float[Array, "t"]:
-    """Of each prefix of one film: `DONE` where it carries out the instruction, from `HALF` on where the first
-    of two actions was done, else from `BEGUN` on, and higher as the next end is nearer; one less where the
-    body lies and has not done it. Pure, callers `vmap`."""
+    """Of each prefix of one film: `DONE` where it carries out the instruction, up to `EXACT` less where its
+    end is met within the tolerance alone; from `HALF` on where the first of two actions was done, else from
+    `BEGUN` on, and higher by the share of the way to the next end; one less where the body lies and has not
+    done it. Pure, callers `vmap`."""
     prefixes = jnp.tril(jnp.ones((len(mask), len(mask)), bool)) & mask
 
     def done(which: Int[Array, ""]) -> Bool[Array, "t"]:
@@ -42,15 +47,27 @@ def levels(
     one, other = jnp.asarray(action_table())[which]
     two = other >= 0
     first = jax.lax.cummax(done(jnp.asarray(_FIRST)[which]).astype(jnp.int32)) > 0
-    begun = BEGUN + jnp.where(two, HALF, DONE) * REACH * _near(signs, mask, one, mask, EARLY)
-    half = HALF + (DONE - HALF) * REACH * _near(signs, mask, other, first, 1.0)
-    return jnp.where(done(which), DONE, jnp.where(two & first, half, begun) - lying)
+    begun = BEGUN + jnp.where(two, HALF, DONE) * REACH * _share(signs, mask, one, mask, EARLY)
+    half = HALF + (DONE - HALF) * REACH * _share(signs, mask, other, first, 1.0)
+    end = jnp.asarray(ENDS)[jnp.where(two, other, one), 1]
+    missed = jnp.clip(_far(signs, end) / TOLERANCE, 0.0, 1.0)[_last(mask)]
+    return jnp.where(done(which), DONE - EXACT * missed, jnp.where(two & first, half, begun) - lying)
 
 
-def _near(
+def _far(signs: Signs, condition: Int[Array, ""]) -> Float[Array, "t"]:
+    """How far each frame is from a condition, in units of its bounds' slack."""
+    return -jnp.log(jnp.maximum(signs.near[:, condition], 1e-30))
+
+
+def _last(mask: Bool[Array, "t"]) -> Int[Array, "t"]:
+    """The last real frame up to each: a masked one changes nothing."""
+    return jax.lax.cummax(jnp.where(mask, jnp.arange(len(mask)), 0))
+
+
+def _share(
     signs: Signs, mask: Bool[Array, "t"], action: Int[Array, ""], on: Bool[Array, "t"], early: float
 ) -> Float[Array, "t"]:
-    """How near an action is to its end, 0 to 1, after it began.
+    """The share of its way that an action has gone after it began, 0 to 1.
 
     Args:
       on: where it may begin.
@@ -61,10 +78,11 @@ def _near(
     rank, frame = jnp.cumsum(mask) - 1, jnp.arange(len(mask))
     first = jnp.where(starts.any(), jnp.argmax(starts), len(mask))
     began = (frame >= first) & (rank[first] <= early * rank)  # behind the end an index means the last frame
-    share = share_turned(action, facing(signs.heading, mask), frame >= first)
-    share = jnp.clip(share, 0.0, 1.0)
-    last = jax.lax.cummax(jnp.where(mask, frame, 0))  # a masked frame changes nothing
-    return jnp.where(began, signs.near[:, end] * share, 0.0)[last]
+    turned = jnp.clip(share_turned(action, facing(signs.heading, mask), frame >= first), 0.0, 1.0)
+    far = _far(signs, end)
+    whole = far[first]
+    gone = jnp.where(whole > FAR, jnp.clip(1 - far / jnp.maximum(whole, FAR), 0.0, 1.0), signs.near[:, end])
+    return jnp.where(began, gone * turned, 0.0)[_last(mask)]
 
 
 def draw_prefixes(

@@ -17,6 +17,7 @@ from envs.humanoid.motions import HARNESS, Motions, half_hearted
 SINGLES = 0.3  # share of single actions among what is asked for
 SPLITS = ("train", "speeds", "views", "combinations")  # what is held out, one at a time; wordings come later
 FAILING = "failing"  # films of bodies that do not do what they are told; a split of its own
+FREE = "free"  # films of bodies that move as policies do; likewise
 HALF_HEARTED = (0.25, 0.9)  # share of their way that they go
 WHOLE = 0.5  # share of films that go all of it
 CLUMSY = (0.2, 1.2)  # rad: by how much joints of a clumsy part miss under physics, till the body falls
@@ -78,7 +79,7 @@ def make(motions: Motions, key: Array, count: int, split: str = "train") -> Batc
     """`count` trajectories, the second half of them under physics. Pure; compile it.
 
     Args:
-      split: one of `SPLITS`, or `FAILING`.
+      split: one of `SPLITS`, `FAILING` or `FREE`.
 
     Raises:
       ValueError: another split, or a count below 2.
@@ -123,6 +124,7 @@ def plan(
     key_which, key_plan = jax.random.split(key)
     which = draw_instructions(key_which, count, split, among)
     speeds, views = ("held out" if split == kind else "train" for kind in ("speeds", "views"))
+    speeds = FREE if split == FREE else speeds
 
     def follow(key: Array, which: Array) -> tuple[Array, Array]:
         planned = motions.plan(key, which, speeds=speeds, views=views)
@@ -170,5 +172,6 @@ def carry_out(motions: Motions, key: Array, planned: Planned) -> Batch:
 
 
 def check_split(split: str) -> None:
-    if split not in (*SPLITS, FAILING):
-        raise ValueError(f"split is {split!r}, wanted one of {', '.join((*SPLITS, FAILING))}")
+    known = (*SPLITS, FAILING, FREE)
+    if split not in known:
+        raise ValueError(f"split is {split!r}, wanted one of {', '.join(known)}")

@@ -12,15 +12,20 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from envs.humanoid.env import Humanoid
-from envs.humanoid.instructions import ACTIONS, ARMS, INSTRUCTIONS, LEGS, action_table, courses
+from envs.humanoid.instructions import ACTIONS, ARMS, INSTRUCTIONS, LEGS, STEADY, action_table, courses
 from envs.humanoid.postures import ARMS as ARM_POSTURES
 from envs.humanoid.postures import LEGS as LEG_POSTURES
 from envs.humanoid.postures import Sampler
 
 STEP_SECONDS = 0.015  # of one control step
-SPEEDS = (0.75, 1.35)  # s that an action takes
-HELD_OUT_SPEEDS = ((0.6, 0.75), (1.35, 1.8))  # s, faster and slower than any of training
+# s that an action takes; one of two bands
+SPEEDS = {
+    "train": ((0.75, 1.35), (0.75, 1.35)),
+    "held out": ((0.6, 0.75), (1.35, 1.8)),  # faster and slower than any of training
+    "free": ((0.5, 0.75), (0.75, 1.35)),  # also as fast as joint targets move
+}
 BEFORE, BETWEEN, BEHIND = (0.1, 0.4), (0.0, 0.3), (0.25, 0.5)  # s at rest
+FREE_BEFORE, FREE_BEHIND = (0.0, 0.2), (0.25, 2.0)  # policies do not wait, and their time goes on
 LINGER = (0.0, 1.2)  # s more at rest after single actions, or their length would tell them from pairs
 TURNS = (60.0, 110.0)  # degrees
 # a hidden sector of the compass: cameras of training never see a body from there as it begins
@@ -101,12 +106,17 @@ class Motions:
 
         Args:
           which: number of a feasible one of `INSTRUCTIONS`.
-          speeds, views: "train" or "held out".
+          speeds: one of `SPEEDS`; "free" as policies move, whose legs do something else meanwhile where they
+            are told nothing.
+          views: "train" or "held out".
         """
         keys = jax.random.split(key, 11)
         actions = jnp.asarray(self._actions)[which]
         pick = jax.random.randint(keys[0], (), 0, jnp.asarray(self._count)[which])
         course = jnp.asarray(self._courses)[which, pick]  # [3, 2]: legs, arms
+        if speeds == "free":
+            legs = self._free_legs(jax.random.fold_in(key, len(keys)), which, course[:, 0])
+            course = course.at[:, 0].set(legs)
         arms = self._arm_keys(keys[1], course[:, 1])
         style = STYLE * jax.random.normal(keys[2], (4, arms.shape[-1]))
         joints = self._legs[course[:, 0]] + arms + style[0] + 0.5 * style[1:]
@@ -124,6 +134,15 @@ class Motions:
         )
         bend = jnp.exp(jax.random.uniform(keys[10], (2,), minval=-0.35, maxval=0.35))
         return Plan(joints, lean, yaw, via, via_lean, start, seconds, end, bend, sway)
+
+    def _free_legs(self, key: Array, which: Int[Array, ""], legs: Int[Array, "3"]) -> Int[Array, "3"]:
+        """Steady legs after each action, where only arms are told something; half of them as before."""
+        key_legs, key_stay = jax.random.split(key)
+        drawn = jax.random.randint(key_legs, (2,), 0, len(STEADY))
+        first = jnp.where(
+            jax.random.bernoulli(key_stay, shape=(2,)), legs[0], jnp.asarray(_STEADY_LEGS)[drawn]
+        )
+        return jnp.where(jnp.asarray(_ARMS_ONLY)[which], legs.at[1:].set(first), legs)
 
     def _arm_keys(self, key: Array, arms: Int[Array, "3"]) -> Float[Array, "3 joints"]:
         """Arm joints of each stance: neutral ones of one kind, raised where told."""
@@ -260,14 +279,13 @@ def _first_yaw(key: Array, views: str) -> Float[Array, ""]:
 def _times(key: Array, two: Bool[Array, ""], speeds: str) -> tuple[Array, Array, Array]:
     """Start and length of each action, and the end of all; seconds."""
     keys = jax.random.split(key, 5)
-    bands = np.array([SPEEDS, SPEEDS] if speeds == "train" else HELD_OUT_SPEEDS)
-    low, high = jnp.asarray(bands)[jax.random.randint(keys[0], (), 0, 2)]
+    low, high = jnp.asarray(SPEEDS[speeds])[jax.random.randint(keys[0], (), 0, 2)]
     seconds = low + (high - low) * jax.random.uniform(keys[1], (2,))
+    free = speeds == "free"
+    rests = (FREE_BEFORE if free else BEFORE, BETWEEN, FREE_BEHIND if free else BEHIND, LINGER)
     before, between, behind, linger = (
         low + (high - low) * x
-        for x, (low, high) in zip(
-            jax.random.uniform(keys[2], (4,)), (BEFORE, BETWEEN, BEHIND, LINGER), strict=True
-        )
+        for x, (low, high) in zip(jax.random.uniform(keys[2], (4,)), rests, strict=True)
     )
     early = jax.random.uniform(keys[3]) * 0.3  # of the lingering, before the action
     before = before + jnp.where(two, 0.0, early * linger)
@@ -288,5 +306,7 @@ def _course_table() -> tuple[Int[np.ndarray, "instructions most 3 2"], Int[np.nd
     return table, np.array([len(options) for options in found], np.int32)
 
 
+_STEADY_LEGS = np.array([LEGS.index(name) for name in STEADY])
+_ARMS_ONLY = np.array([all(action.part == "arm" for action in instruction) for instruction in INSTRUCTIONS])
 _TURN_SIGNS = np.array([{"left": 1.0, "right": -1.0}[a.side] if a.verb == "turn" else 0.0 for a in ACTIONS])
 assert set(NEUTRAL) <= set(ARM_POSTURES)

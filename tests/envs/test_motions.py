@@ -100,6 +100,26 @@ def test_paths_do_what_they_are_told(films, judge):
     assert count.min() >= 6 and count.max() < FRAMES and len(set(count)) > 5
 
 
+def test_free_legs_do_something_else_where_only_arms_are_told(env, judge):
+    """As a policy's do, for which it is no less done; where legs are told something they do it."""
+    motions, count = Motions(env, FRAMES), 48
+
+    @jax.jit
+    @jax.vmap
+    def film(key, which):
+        plan = motions.plan(key, which, speeds="free")
+        return plan, motions.mask(plan), motion_truth.signs(env, motions.path(plan))
+
+    which = np.repeat([NUMBERS[RAISE, LOWER], NUMBERS[KNEEL, RAISE]], count)
+    plan, mask, signs = film(jax.random.split(jax.random.key(1), len(which)), jnp.asarray(which))
+    done = np.asarray(judge(signs, mask))[np.arange(len(which)), which]
+    assert done[:count].mean() > 0.9 and done[count:].mean() > 0.9
+    legs = np.abs(np.diff(np.asarray(plan.joints)[:, :, motions.parts[0]], axis=1)).max(axis=(1, 2)) > 0.7
+    assert 0.3 < legs[:count].mean() < 0.9 and legs[count:].all()
+    seconds = np.asarray(plan.seconds)
+    assert seconds.min() < 0.65 < 1.2 < seconds.max()
+
+
 def test_a_single_action_is_hardly_ever_another(films, judge):
     """A bow can bring the head below a hand that hangs loosely: then an arm is raised, too."""
     _, _, mask, signs = films

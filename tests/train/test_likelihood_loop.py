@@ -122,7 +122,8 @@ def outside_of(settings: PolicyConfig) -> jaxrm.LikelihoodReward:
 def test_rewards_of_the_loop_are_those_of_the_same_frames_outside_also_when_resumed(
     starts, interface, tmp_path
 ):
-    settings = config(interface, likelihood_start=starts)
+    form = "ask" if starts else "describe"
+    settings = config(interface, likelihood_start=starts, likelihood_form=form)
     env, reward, program = parts(settings)
     middle, _ = program.run(program.init(jax.random.PRNGKey(0)), reward.weights, 2)
     count = np.asarray(middle.reward_memory.count)
@@ -148,8 +149,9 @@ def test_rewards_of_the_loop_are_those_of_the_same_frames_outside_also_when_resu
                 places.append((world, at))
     crossing = [at for _, at in places if at[0] // UNROLL != at[-1] // UNROLL]
     assert len({len(at) for _, at in places}) > 3 and len(crossing) > WORLDS
-    wanted = outside_of(settings).prefixes(np.stack(frames), np.stack(mask))
-    for (world, at), values in zip(places, np.asarray(wanted), strict=True):
+    wanted = np.exp(outside_of(settings).prefixes(np.stack(frames), np.stack(mask)))
+    wanted = wanted / (1 + wanted) if form == "ask" else wanted  # probabilities
+    for (world, at), values in zip(places, wanted, strict=True):
         np.testing.assert_allclose(score[world, at], values[starts:][: len(at)], atol=2e-5)
     same = (episodes[:, 1:] == episodes[:, :-1]) & looks[:-1]
     np.testing.assert_array_equal(score[:, 1:][same], score[:, :-1][same])  # held between looks
@@ -202,7 +204,8 @@ def test_a_whole_run_is_judged_by_the_episodes_own_prefixes(interface, tmp_path,
     assert "20 frames an episode" in run.result["reward"] and run.result["goal"] == GOAL
     rollouts = np.load(run.folder / "rollouts.npz")
     frames = np.stack([draw(Pendulum(), qpos[9::10]) for qpos in rollouts["qpos"]])
-    np.testing.assert_allclose(rollouts["reward"][:, 9::10], outside_of(settings).prefixes(frames), atol=2e-5)
+    wanted = np.exp(outside_of(settings).prefixes(frames))
+    np.testing.assert_allclose(rollouts["reward"][:, 9::10], wanted, atol=2e-5)
     worlds = (8, WORLDS // 8)
     assert kept == {"000000001.npz": worlds, "000000002.npz": worlds, "interface": ()}
 

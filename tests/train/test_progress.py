@@ -6,8 +6,21 @@ import numpy as np
 import pytest
 
 from envs.humanoid.instructions import NUMBERS, Action
-from envs.humanoid.motion_truth import CONDITIONS, TURN, Signs
-from train.progress import BEGUN, DONE, EVEN, HALF, REACH, SLOPE, draw_prefixes, levels, lies, ranked, until
+from envs.humanoid.motion_truth import CONDITIONS, TOLERANCE, TURN, Signs
+from train.progress import (
+    BEGUN,
+    DONE,
+    EVEN,
+    EXACT,
+    HALF,
+    REACH,
+    SLOPE,
+    draw_prefixes,
+    levels,
+    lies,
+    ranked,
+    until,
+)
 
 KNEEL, GET_UP = Action("kneel"), Action("get up")
 
@@ -62,19 +75,34 @@ def test_the_way_to_an_end_counts():
     signs = film(["standing", "", "", "kneeling", ""])
     near = np.zeros((5, len(names)), np.float32)
     near[:, names.index("kneeling")] = [0.1, 0.4, 0.6, 1.0, 0.7]
-    near[:, names.index("standing")] = [1.0, 0.5, 0.2, 0.0, 0.3]
+    near[:, names.index("standing")] = [1.0, 0.5, 0.2, 0.1, 0.3]
     signs = signs._replace(near=jnp.asarray(near))
     two, one = (jnp.int32(NUMBERS[which]) for which in ((KNEEL, GET_UP), (KNEEL,)))
     mask, lying = jnp.arange(5) < 5, jnp.zeros(5, bool)
     of = jax.jit(levels)
-    way = REACH * np.array([0.1, 0.4, 0.6])
-    np.testing.assert_allclose(of(signs, mask, lying, two)[:4], [*(HALF * way), HALF], rtol=1e-6)
-    np.testing.assert_allclose(of(signs, mask, lying, two)[4], HALF + REACH * 0.3 * (DONE - HALF), rtol=1e-6)
-    np.testing.assert_allclose(of(signs, mask, lying, one)[:4], [*(DONE * way), DONE], rtol=1e-6)
+    # distances are the logarithms: a tenth of "near" is where it begins
+    way = REACH * (1 + np.log10([0.1, 0.4, 0.6]))
+    back = REACH * (1 + np.log10(0.3)) * (DONE - HALF)
+    np.testing.assert_allclose(of(signs, mask, lying, two)[:4], [*(HALF * way), HALF], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(of(signs, mask, lying, two)[4], HALF + back, rtol=1e-6)
+    np.testing.assert_allclose(of(signs, mask, lying, one)[:4], [*(DONE * way), DONE], rtol=1e-6, atol=1e-6)
     assert of(signs, mask, lying, jnp.int32(NUMBERS[(GET_UP,)]))[:3].tolist() == [BEGUN] * 3
     turn = film(["standing"] * 4)._replace(heading=jnp.array([0.0, -0.2, 0.1, 0.7]))
     found = of(turn, mask[:4], lying[:4], jnp.int32(NUMBERS[(Action("turn", "left"),)]))
     np.testing.assert_allclose(found, [0, 0, DONE * REACH * 0.3 / TURN, DONE], rtol=1e-5)
+
+
+def test_an_end_within_the_tolerance_is_less():
+    """It has knelt down on the border of the tolerance, halfway into it and as the bounds say."""
+    signs, mask = film(["standing", "kneeling", "kneeling", "kneeling", ""]), jnp.arange(5) < 4
+    missed = np.array([9.0, 1.0, 0.5, 0.0, 0.0])
+    near = np.zeros(signs.near.shape, np.float32)
+    near[:, list(CONDITIONS).index("kneeling")] = np.exp(-TOLERANCE * missed)
+    number = jnp.int32(NUMBERS[(KNEEL,)])
+    found = jax.jit(levels)(signs._replace(near=jnp.asarray(near)), mask, jnp.zeros(5, bool), number)
+    want = [DONE - EXACT, DONE - EXACT / 2, DONE, DONE]
+    np.testing.assert_allclose(found[1:], want, rtol=1e-6)
+    assert DONE - EXACT > DONE * REACH, "nobody who gets there has less than who does not"
 
 
 def test_lower_levels_are_to_score_lower():

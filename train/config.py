@@ -70,9 +70,10 @@ class PolicyConfig:
     interface: str = "fomo-interface"
     """With likelihood: what turns frames into the decoder's input; a directory or one that comes with us."""
     likelihood_form: Literal["describe", "ask"] = "describe"
-    """With likelihood: describe, log p of the sentence; ask, the log-odds that it was carried out."""
+    """With likelihood: describe, how probable a token of the sentence is, their geometric mean; ask, how
+    probable that it was carried out."""
     likelihood_difference: bool = False
-    """With likelihood: reward what each frame adds, as a potential, not the episode so far."""
+    """With likelihood: reward what each frame adds to the logarithm, as a potential, not the whole so far."""
     likelihood_start: bool = False
     """With likelihood: show the state that an episode starts from, too, not only what its steps lead to."""
     likelihood_frames: int = 32

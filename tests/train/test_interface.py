@@ -34,7 +34,7 @@ from train.interface_losses import (
 )
 from train.progress import DONE
 from train.spoil import SPOILED
-from train.trajectories import FAILING, Batch
+from train.trajectories import FAILING, FREE, Batch
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FRAMES, WIDTH = 6, 12
@@ -314,7 +314,7 @@ def test_policies_episodes_come_with_films_of_what_they_were_told(data, failing,
     played = failing._replace(batch=failing.batch._replace(which=jnp.arange(len(failing.embeddings)) % 2 + 3))
     config = replace(CONFIG, model="scene-clip", shown=10, data=tmp_path / "films.npz")
     told = [program.told_the_same(config, played) for _ in range(2)]
-    assert asked == [(20, "train", (3, 4))]  # once, then out of the file
+    assert asked == [(20, FREE, (3, 4))]  # once, then out of the file
     jax.tree.map(np.testing.assert_array_equal, *told)
     films = program.Films.of({"train": data, FAILING: failing}, played, told[0])
     whole, loose = len(data.embeddings), len(failing.embeddings)
@@ -332,7 +332,7 @@ def test_films_for_an_interface_that_learns_along(data, failing, monkeypatch):
 
     monkeypatch.setattr(interface_data, "_maker", lambda model, block: make)
     films = interface_data.make_some("scene-clip", 3, 10, seed=0)
-    assert asked == [(10, "train", ()), (10, "train", (3,))] and bool(films.batch.done.all())
+    assert asked == [(10, "train", ()), (10, FREE, (3,))] and bool(films.batch.done.all())
     assert len(films.embeddings) == 2 * len(data.embeddings) + int(failing.batch.done.sum())
     of_one[0] = failing[np.flatnonzero(~np.asarray(failing.batch.done))]
     with pytest.raises(ValueError, match="none of 10 films"):

@@ -166,8 +166,8 @@ def init_statistics(example: Array | jax.ShapeDtypeStruct) -> running_statistics
 
 
 def _begin_quiet(network: networks.FeedForwardNetwork) -> networks.FeedForwardNetwork:
-    """The same network with an output layer that begins `QUIET`: of its layers the last in order of names,
-    where brax counts them, or the one without a number where the deviation is a parameter of its own."""
+    """The same network with an output layer that begins `QUIET`. brax numbers a perceptron's layers, so that
+    the output is the last; behind one whose deviation is a parameter of its own it is called Dense_0."""
 
     def init(key: Array) -> Any:
         params = network.init(key)

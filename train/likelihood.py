@@ -16,6 +16,7 @@ reward is the number that was computed when the transition was collected.
 """
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -157,12 +158,14 @@ class Reader:
         first = looks.first.at[0].set(looks.first[0] | (memory.count == 0))
         poses, first = jax.tree.map(lambda x: x.swapaxes(0, 1), (looks.poses, first))
         starts = self.look_at_starts(reward, poses, first) if self.starts else None
-        frames = self.look(reward, poses)
+        frames, signs = self.look(reward, poses)
+        if self.watched and not self.starts:
+            signs = self._begun(signs, poses, first)
 
         def on_rows(rows: tuple[Prefix, Any, Any, Array]) -> tuple[Array, Prefix]:
             return read_on(reward.weights, reward.interface, *rows)
 
-        values, after = rows_in_blocks(on_rows, (memory, starts, frames, first), self.block)
+        values, after = rows_in_blocks(on_rows, (memory, starts, (frames, signs), first), self.block)
         after = after._replace(over=looks.ended)
         if self.discount is None:
             values = probability(values, reward.weights.tails.asks)
@@ -180,10 +183,27 @@ class Reader:
         """The same of the states from which the poses' episodes started, where a pose is the first of its
         own; few are, and elsewhere this has no meaning."""
 
-        def on_block(keys: Array) -> tuple[Array, Any]:
+        return self._of_starts(partial(self._look, reward), poses, first)
+
+    def _begun(
+        self, seen: tuple[Signs, Array], poses: Pose, first: Bool[Array, "worlds time"]
+    ) -> tuple[Signs, Array]:
+        """What the oracle saw, and at the first look at an episode what held where it started, too: the film
+        does not show that, but what a body does from there is done."""
+
+        def on_block(starts: Pose) -> Signs:
+            return jax.vmap(self._signs)(starts)[0]
+
+        signs, qpos = seen
+        starts, first = self._of_starts(on_block, poses, first), first[..., None]
+        holds = jnp.where(first, signs.holds | starts.holds, signs.holds)
+        near = jnp.where(first, jnp.maximum(signs.near, starts.near), signs.near)
+        return signs._replace(holds=holds, near=near), qpos
+
+    def _of_starts(self, judge: Callable[[Pose], Any], poses: Pose, first: Bool[Array, "worlds time"]) -> Any:
+        def on_block(keys: Array) -> Any:
             with jax.default_matmul_precision("highest"):
-                starts = jax.vmap(lambda key: self.env.pose(self.env.reset(key)))(keys)
-            return self._look(reward, starts)
+                return judge(jax.vmap(lambda key: self.env.pose(self.env.reset(key)))(keys))
 
         keys = poses.key.reshape(first.size, -1)
         found = rows_where(on_block, keys, first.reshape(-1), min(self.block, STARTS))

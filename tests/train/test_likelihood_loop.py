@@ -8,14 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import envs
 import jaxrm
 import train
+from envs.humanoid.motion_truth import carried_out
+from envs.humanoid.postures import Sampler
 from envs.pendulum import Pendulum
 from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.types import Pose
 from train import likelihood
 from train.checkpoint import Checkpoints
 from train.config import PolicyConfig
+from train.likelihood_update import number_of
 from train.parts import make_learner
 from train.program import make_program, state_like
 from train.rewards import Looks
@@ -258,3 +262,30 @@ def test_another_model_is_no_interface():
 def test_settings_that_mean_nothing_are_refused(change, message, interface):
     with pytest.raises(ValueError, match=message):
         config(interface, **change).validate()
+
+
+def test_an_oracle_knows_where_an_episode_began_that_its_first_look_does_not_show():
+    """By the first look the left arm is up; it was down, and so what is lowered again was raised."""
+    env = envs.make("humanoid/raise-and-lower-left-arm")
+    reader = likelihood.Reader(env, frames=3, width=1, block=4, discount=None, watched=True)
+    started = env.reset(jax.random.PRNGKey(0)).data.qpos
+    arms = [Sampler(env).arm_joints(name) for name in ("hanging", "raised")]
+    model = env.mj_model
+    left = jnp.array(["left" in model.joint(index).name for index in range(1, model.njnt)])
+    raised = started.at[7:].add(left * (arms[1] - arms[0]))
+    film = jnp.stack([raised, raised, started])
+    keys = jnp.broadcast_to(jax.random.PRNGKey(1), (2, 3, 2))
+    poses = Pose(jnp.stack([film, film]), keys.astype(jnp.uint32))
+    first = jnp.array([[True, False, False], [False, False, False]])  # the second began an unroll ago
+
+    @jax.jit
+    def judged(poses, first):
+        seen = jax.vmap(jax.vmap(reader._signs))(poses)
+        known = reader._begun(seen, poses, first)[0]
+        return seen[0], known, jax.vmap(lambda signs: carried_out(signs, jnp.ones(3, bool), number))(known)
+
+    number = number_of(env.goal, env)
+    seen, known, done = judged(poses, first)
+    assert done.tolist() == [True, False]
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[:, 1:], b[:, 1:]), seen, known)
+    assert (known.near >= seen.near).all() and (known.holds >= seen.holds).all()

@@ -1,10 +1,5 @@
 """Arrays that are spread over devices by their type, as `jax.make_mesh` has it: each device does its part."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 ON_DEVICES = """
 import jax, numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
@@ -28,14 +23,5 @@ np.testing.assert_allclose(embedded, clip.embed_images(frames), atol=2e-6)
 """
 
 
-def test_frames_on_an_explicit_mesh_are_scored_where_they_lie():
-    flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    done = subprocess.run(
-        [sys.executable, "-c", ON_DEVICES],
-        cwd=Path(__file__).parents[1],
-        env=os.environ | flags,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_frames_on_an_explicit_mesh_are_scored_where_they_lie(on_devices):
+    on_devices(ON_DEVICES)

@@ -1,8 +1,5 @@
 """Decoders against golden files of torch in float64, and that all ways of reading on give the same."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -253,15 +250,7 @@ for name in ("llama", "mpt"):
 """
 
 
-def test_logits_are_the_same_over_two_devices():
-    """In a process of their own. What is odd cannot be halved and stays whole: heads, hidden units."""
-    environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-        "JAX_PLATFORMS": "cpu",
-    }
-    command = [sys.executable, "-c", SHARDED]
-    root = Path(__file__).parents[2]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root)
-    assert done.returncode == 0, done.stderr
-    shares = dict(line.split() for line in done.stdout.splitlines())
+def test_logits_are_the_same_over_two_devices(on_devices):
+    """What is odd cannot be halved and stays whole: heads, hidden units."""
+    shares = dict(line.split() for line in on_devices(SHARDED, devices=2).splitlines())
     assert shares.keys() == {"llama", "mpt"} and all(float(share) > 0.6 for share in shares.values())

@@ -11,6 +11,7 @@ import pytest
 from bench.scenes import humanoid
 from jaxrm.render import Camera, Picture, Scene, View, render_all
 
+OPTIMISED = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}  # for processes of their own
 HEIGHT, WIDTH = 17, 25  # odd, for a pixel in the centre; neither is a multiple of the tile's eight pixels
 
 GALLERY = """
@@ -76,6 +77,15 @@ def forward(m: mujoco.MjModel) -> mujoco.MjData:
     data = mujoco.MjData(m)
     mujoco.mj_forward(m, data)
     return data
+
+
+@pytest.fixture(scope="package", autouse=True)
+def optimised():
+    """Compiled as for users: the same pixels in all ways are claimed of that, and it draws faster."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="session")

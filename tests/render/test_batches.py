@@ -1,10 +1,6 @@
 """One frame is the same in every batch: of poses, of looks, nested, one by one, on many devices."""
 
 import dataclasses
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +9,7 @@ import pytest
 
 from jaxrm.render import Scene, View, is_finite, render_all
 
-from .conftest import HEIGHT, WIDTH, Gallery
+from .conftest import HEIGHT, OPTIMISED, WIDTH, Gallery
 
 WORLDS = 64
 
@@ -128,18 +124,5 @@ def test_sixty_four_looks_in_one_call(gallery: Gallery):
         np.testing.assert_array_equal(pictures.segmentation[i], single.segmentation)
 
 
-def test_eight_devices_draw_what_one_draws():
-    environment = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-    }
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", ON_DEVICES],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_eight_devices_draw_what_one_draws(on_devices):
+    on_devices(ON_DEVICES, **OPTIMISED)

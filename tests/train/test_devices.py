@@ -1,9 +1,7 @@
 """Updates on 8 devices equal those on one device, in float64: of policies, and of the small CLIP."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -85,23 +83,8 @@ assert np.abs(losses - others).max() < 1e-6, (losses, others)
 
 
 @pytest.mark.parametrize("code, algo", [(CODE, "ppo"), (CODE, "sac"), (CLIP, "")], ids=["ppo", "sac", "clip"])
-def test_eight_devices_equal_one(code, algo):
-    environment = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "JAX_ENABLE_X64": "1",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "NPROC": "32",  # threads; with one a core, devices that wait in a sum can starve the others forever
-    }
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", code, algo],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_eight_devices_equal_one(code, algo, on_devices):
+    on_devices(code, algo, JAX_ENABLE_X64="1")
 
 
 def test_importing_the_programs_leaves_jax_alone():
@@ -125,14 +108,5 @@ assert again["truth_return"] == run.result["truth_return_end"], (again, run.resu
 """
 
 
-def test_a_run_is_trained_and_judged_again_on_two_devices(tmp_path):
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "2", "NPROC": "16"}
-    done = subprocess.run(
-        [sys.executable, "-c", SEVERAL, str(tmp_path / "run")],
-        cwd=Path(__file__).parents[2],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_a_run_is_trained_and_judged_again_on_two_devices(tmp_path, on_devices):
+    on_devices(SEVERAL, str(tmp_path / "run"), devices=2)

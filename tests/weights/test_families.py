@@ -1,9 +1,6 @@
 """Directories of every family there and back, memory bounded by blocks, weights spread over devices."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -229,19 +226,13 @@ except ValueError as error:
 """
 
 
-def test_weights_are_spread_over_devices():
-    """Eight devices in a process of their own: the same vectors, large weights in quarters.
+def test_weights_are_spread_over_devices(on_devices):
+    """Over eight: the same vectors, large weights in quarters.
 
     In these tiny networks some widths are no multiple of four, and such weights stay whole.
     """
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    root = Path(__file__).parents[2]
     code = "import jax; jax.config.update('jax_default_matmul_precision', 'highest')" + SHARDED
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=root, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    lines = on_devices(code).splitlines()
     assert all(float(line.split()[1]) > 0.35 for line in lines[:2])
     assert lines[2] == "the mesh has the axes ('data', 'model'), not 'rows'"
 

@@ -11,6 +11,7 @@ import jaxrm
 from jaxrm.rewards.clip import goal_baseline, score
 
 WHOLE = Path(__file__).parents[1] / "golden" / "clip-quick-gelu"
+pytestmark = pytest.mark.usefixtures("optimised")  # to the last bit
 GOAL, OTHER, BASELINE = "a humanoid robot kneeling", "a humanoid robot standing up", "a humanoid robot"
 FRAMES = np.random.default_rng(0).integers(0, 256, (2, 3, 16, 16, 3), dtype=np.uint8)
 

@@ -79,13 +79,9 @@ def forward(m: mujoco.MjModel) -> mujoco.MjData:
     return data
 
 
-@pytest.fixture(scope="package", autouse=True)
-def optimised():
-    """Compiled as for users: the same pixels in all ways are claimed of that, and it draws faster."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+@pytest.fixture(scope="module", autouse=True)
+def as_for_users(optimised):
+    """The same pixels in all ways are claimed of optimised code, and it draws faster."""
 
 
 @pytest.fixture(scope="session")

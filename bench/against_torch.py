@@ -31,9 +31,6 @@ class Settings:
     repeats: int = 5
     seconds: float = 0.5
     """Least time of one turn; calls are repeated."""
-    param_dtype: str = "float32"
-    """Of our weights in a bfloat16 row, whose values are rounded to it in both libraries: XLA for CPUs
-    slices stacked bfloat16 slowly."""
     cores: int = os.cpu_count() or 1
     """Cores to use."""
     out: Path | None = None

@@ -2,13 +2,15 @@
 
     python -m bench.decode --out bench/results/decode.json     (needs the extra `parity`)
 
-Networks have random weights; shapes are named after what they are like, with fewer layers and a smaller
-vocabulary, so that a run fits into a small machine. `forward`: logits of all tokens. `span`: log-likelihood
-of the last quarter of each row; torch too computes the logits of these positions alone (`logits_to_keep`).
+`instruct-lm` is the decoder that comes with us, on rows as a reward pass reads them. The other networks have
+random weights; they are named after what they are like, with fewer layers and a smaller vocabulary, so that a
+run fits into a small machine. `forward`: logits of all tokens. `span`: log-likelihood of the last quarter of
+each row; torch too computes the logits of these positions alone (`logits_to_keep`).
 """
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,6 +24,7 @@ import tyro
 import jaxrm
 from bench.against_torch import Settings, compare, run
 from jaxrm.models.span import span_log_probs
+from jaxrm.weights import files
 
 LLAMA = {"hidden_act": "silu", "tie_word_embeddings": True, "max_position_embeddings": 2048}
 MODELS = {
@@ -44,6 +47,9 @@ MODELS = {
         {"vocab_size": 16384, "d_model": 1024, "n_heads": 8, "n_layers": 4, "max_seq_len": 2048},
     ),
 }
+OURS = "instruct-lm"
+# Rows and tokens a row.
+SHAPES = {OURS: ((64, 32), (1024, 32)), "smollm2": ((1, 128), (8, 128)), "mpt": ((1, 128), (8, 128))}
 FORWARD = jax.jit(lambda model, tokens: model.logits(tokens))
 
 
@@ -51,9 +57,9 @@ FORWARD = jax.jit(lambda model, tokens: model.logits(tokens))
 class Config(Settings):
     """What to measure."""
 
-    models: tuple[str, ...] = ("smollm2", "mpt")
-    shapes: tuple[tuple[int, int], ...] = ((1, 128), (8, 128))
-    """Rows and tokens a row."""
+    models: tuple[str, ...] = tuple(SHAPES)
+    unstacked: bool = True
+    """Each layer's weights are arrays of their own (`Decoder.unstacked`)."""
 
 
 @partial(jax.jit, static_argnames="count")
@@ -75,25 +81,35 @@ def theirs_of_span(model: torch.nn.Module, tokens: torch.Tensor, count: int) -> 
     return torch.log_softmax(logits, -1).gather(-1, tokens[:, -count:, None])[..., 0].sum(-1)
 
 
-def measure(config: Config, name: str, dtype: str) -> Iterator[dict]:
-    """Rows for one network in one dtype."""
+@contextmanager
+def weights_of(name: str) -> Iterator[str]:
+    """A directory with the network's weights."""
+    if name == OURS:
+        yield str(files.find(name))
+        return
     kind, fields = MODELS[name]
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as temporary:
         made = getattr(transformers, f"{kind}ForCausalLM")(getattr(transformers, f"{kind}Config")(**fields))
-        made.eval().save_pretrained(temporary)
-        theirs = made.to(getattr(torch, dtype))
-        model = jaxrm.load_decoder(temporary, dtype=dtype, param_dtype=dtype).model
-        model = model.with_param_dtype(config.param_dtype)
-        for n, t in config.shapes:
-            tokens = np.random.default_rng(0).integers(0, fields["vocab_size"], (n, t))
+        made.save_pretrained(temporary)
+        yield temporary
+
+
+def measure(config: Config, name: str, dtype: str) -> Iterator[dict]:
+    """Rows for one network in one dtype."""
+    with weights_of(name) as directory:
+        theirs = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype))
+        model = jaxrm.load_decoder(directory, dtype=dtype, param_dtype=dtype).model
+        model = model.unstacked() if config.unstacked else model
+        for n, t in SHAPES[name]:
+            tokens = np.random.default_rng(0).integers(0, model.config.vocabulary, (n, t))
             x, y, count = jnp.asarray(tokens), torch.tensor(tokens), t // 4
             ours = {
                 "forward": partial(FORWARD, model, x),
                 "span": partial(ours_of_span, model, x, count=count),
             }
             torchs = {
-                "forward": partial(theirs_of_all, theirs, y),
+                "forward": partial(theirs_of_all, theirs.eval(), y),
                 "span": partial(theirs_of_span, theirs, y, count),
             }
             for what in ours:

@@ -1,6 +1,9 @@
 """Causal blocks with options, stacked and scanned: decoder LLMs and our interface are made of them."""
 
+from typing import Self, TypeVar
+
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -8,6 +11,8 @@ from jaxrm.models.blocks import BlocksConfig
 from jaxrm.models.causal_attention import CausalAttention, KeyValue
 from jaxrm.models.context import Context, Sight
 from jaxrm.models.layers import activate, linear
+
+Tree = TypeVar("Tree")
 
 
 class CausalMlp(nnx.Module):
@@ -48,7 +53,10 @@ class CausalBlock(nnx.Module):
 
 
 class CausalBlocks(nnx.Module):
-    """Blocks whose parameters carry a leading axis, so compile time does not grow with depth."""
+    """Blocks in order. Their parameters carry a leading axis, so compile time does not grow with depth; or,
+    `unstacked`, each block has arrays of its own."""
+
+    blocks: CausalBlock | nnx.List[CausalBlock]
 
     def __init__(self, config: BlocksConfig, *, rngs: nnx.Rngs):
         keys = jax.random.split(rngs(), config.layers)
@@ -70,4 +78,22 @@ class CausalBlocks(nnx.Module):
             return x, new if keep else None
 
         remembered = None if past is None else KeyValue(past.keys, past.values)
-        return jax.lax.scan(step, x, (self.blocks, remembered))
+        if isinstance(self.blocks, CausalBlock):
+            return jax.lax.scan(step, x, (self.blocks, remembered))
+        layers = []
+        for i, block in enumerate(self.blocks):
+            x, new = step(x, (block, _layer(remembered, i)))
+            layers.append(new)
+        return x, jax.tree.map(lambda *arrays: jnp.stack(arrays), *layers)
+
+    def unstacked(self) -> Self:
+        """The same blocks, each with arrays of its own; what is unstacked already stays so."""
+        new = jax.tree.map(lambda leaf: leaf, self)
+        if isinstance(self.blocks, CausalBlock):
+            count = len(jax.tree.leaves(self.blocks)[0])
+            new.blocks = nnx.List([_layer(self.blocks, i) for i in range(count)])
+        return new
+
+
+def _layer(stacked: Tree, i: int) -> Tree:
+    return jax.tree.map(lambda array: array[i], stacked)

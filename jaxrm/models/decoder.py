@@ -117,6 +117,17 @@ class Decoder(Reader):
         """
         return log_probs(self.table, hidden, targets)
 
+    def unstacked(self) -> "Decoder":
+        """The same network, each layer's weights in arrays of their own: for CPUs, where XLA copies a layer
+        out of the stack before it multiplies by it, which for a few tokens takes as long as the products.
+
+        Compile time then grows with depth. Choose dtypes and attention first; what is unstacked can be read
+        with, not saved.
+        """
+        new = jax.tree.map(lambda leaf: leaf, self)
+        new.stack = self.stack.unstacked()
+        return new
+
     @property
     def table(self) -> Float[Array, "vocabulary width"]:
         """What gives the logits."""

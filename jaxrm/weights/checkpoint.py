@@ -109,11 +109,11 @@ def save(checkpoint: Checkpoint, directory: str | os.PathLike) -> None:
 
     Each file is replaced in one step; the config comes last. Loading it again gives the same bits.
     """
-    directory = Path(directory).expanduser()
-    directory.mkdir(parents=True, exist_ok=True)
     model = checkpoint.model
     family = family_of(model.config)
     tensors = to_tensors(family.table(model.config), model)
+    directory = Path(directory).expanduser()
+    directory.mkdir(parents=True, exist_ok=True)
     belongs = family.sort(checkpoint.others)[1]
     files.write_tensors(directory, tensors | belongs, family.weights_file)
     checkpoint.processor.save(directory)

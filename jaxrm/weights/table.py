@@ -134,8 +134,14 @@ def to_tree(table: Sequence[Row], abstract: Tree, tensors: Mapping[str, np.ndarr
 
 
 def to_tensors(table: Sequence[Row], tree: Any) -> dict[str, np.ndarray]:
-    """The inverse of `to_tree`: their tensors by name, on the host."""
+    """The inverse of `to_tree`: their tensors by name, on the host.
+
+    Raises:
+      WeightsError: the tree has other arrays than the table, as one whose layers are unstacked.
+    """
     leaves = leaves_by_path(tree)
+    if unknown := sorted({row.ours for row in table} - leaves.keys()):
+        raise WeightsError(f"the model has no {unknown}: save it as it was before its layers were unstacked")
     return dict(pair for row in table for pair in row.split(np.asarray(leaves[row.ours])))
 
 

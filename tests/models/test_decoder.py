@@ -129,6 +129,30 @@ def test_branches_equal_reading_each_anew(kind, learned):
 
 
 @pytest.mark.parametrize("kind", BLOCKS)
+def test_unstacked_layers_say_the_same_with_and_without_a_context(kind):
+    def read_on(model, x):
+        y, context = model.remember(x[:, :4], slots=7)
+        return model.read(x), y, context, *model.extend(context, x[:, 4:])
+
+    with jax.enable_x64(True):
+        model = random(DecoderConfig(BLOCKS[kind], 20, 16)).with_dtype("float64")
+        x = jnp.asarray(np.random.default_rng(1).normal(size=(2, 7, 12)))
+        stacked, unstacked = (jax.jit(read_on)(m, x) for m in (model, model.unstacked().unstacked()))
+        for a, b in zip(jax.tree.leaves(unstacked), jax.tree.leaves(stacked), strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+
+
+def test_unstacked_layers_neither_change_dtype_nor_are_saved(tmp_path):
+    checkpoint = jaxrm.load_decoder(GOLDEN / "decoder-llama")
+    apart = replace(checkpoint, model=checkpoint.model.unstacked())
+    with pytest.raises(ValueError, match="before layers are unstacked"):
+        apart.model.with_dtype("bfloat16")
+    with pytest.raises(ValueError, match="as it was before its layers were unstacked"):
+        jaxrm.save(apart, tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
 def test_padding_and_company_change_nothing(kind):
     """Padding in front, behind and in between, in rows of one batch."""
     with jax.enable_x64(True):

@@ -37,6 +37,19 @@ KNEELING = (
     "a humanoid in a kneeling position",
     "someone kneeling",
 )  # the task's own first
+# No task's prompt. Captions of training claim none of the postures with these arms in the last three.
+SENTENCES = (
+    "a humanoid robot sitting on the floor with one arm raised",
+    "a humanoid robot squatting with its arms stretched out sideways",
+    "a humanoid robot lying on its back",
+    "a humanoid robot on all fours",
+    "a humanoid robot kneeling on one knee",
+    "a humanoid robot standing on its left leg",
+    "a humanoid robot standing with its left arm raised",
+    "a humanoid robot kneeling with outstretched arms",
+    "a humanoid robot sitting on the floor with both arms raised",
+    "a humanoid robot squatting with both arms ahead",
+)
 SIZES = (16, 32, 64, 128)  # widths of the models that `bench.model_size` compares
 # A frame every 4 steps. By the sentence SAC holds more poles after 80,000 steps than PPO after 400,000.
 # Judging 100 of the car's episodes of 999 steps would cost more than training.
@@ -73,6 +86,10 @@ STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
     "wordings": {
         sentence: ("humanoid/kneeling", "--allow-unknown-words", f"--goal={sentence}")
         for sentence in KNEELING
+    },
+    "sentences": {
+        sentence.removeprefix("a humanoid robot "): ("humanoid/kneeling", f"--goal={sentence}")
+        for sentence in SENTENCES
     },
     "order": {
         f"{task}, {name}": (f"humanoid/{task}", "--allow-unknown-words", *words)

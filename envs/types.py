@@ -78,6 +78,15 @@ def has_truth(env: Env) -> bool:
     return getattr(env, "has_truth", True)
 
 
+def told(env: Env, sentence: str) -> Env:
+    """The environment of another goal: success and progress are of what the sentence claims.
+
+    Unchanged where it cannot tell what that is, as without a method `told`.
+    """
+    tell = getattr(env, "told", None)
+    return env if tell is None else tell(sentence)
+
+
 def is_ordered(env: Env) -> bool:
     """Whether success of a task is one of the order in which things happened, not of a posture.
 

@@ -271,10 +271,8 @@ class PolicyConfig:
         for name, sentences in (("goal", self.goals), ("negatives", self.negatives)):
             if not all(sentence.strip() for sentence in sentences):
                 raise ValueError(f"{name} is empty: say what you want in a sentence")
-            if sentences and self.reward == "truth":
-                raise ValueError(
-                    f"{name} is of no use to reward 'truth', which knows the task's own goal alone"
-                )
+        if self.reward == "truth" and (self.negatives or len(self.goals) > 1):
+            raise ValueError("reward 'truth' takes one goal and no negatives")
         if self.goal == ():
             raise ValueError("goal is empty: say what you want in a sentence")
         if self.also:

@@ -12,7 +12,7 @@ import envs
 import jaxrm
 from envs.humanoid.choice import choice, of_task
 from envs.mjcf import MjcfEnv
-from envs.types import Env, has_truth
+from envs.types import Env, has_truth, told
 from train import evaluation, likelihood, ppo, rewards, sac
 from train.config import PolicyConfig
 from train.evaluation import Rollouts
@@ -43,6 +43,8 @@ class Parts:
         env = choice(tasks) if config.also else tasks[0]
         if config.reward == "truth" and not has_truth(env):
             raise ValueError(f"{config.task!r} has no ground truth: train it by a sentence, with --goal")
+        if config.reward == "truth" and config.goals and env.goal not in config.goals:
+            raise ValueError(f"reward 'truth' cannot measure {config.goals[0]!r}: leave out the goal")
         learner = make_learner(config, env.observation_size, env.action_size)
         return cls(config, env, learner, make_reward(config, tasks))
 
@@ -85,7 +87,8 @@ def judged_part(state: TrainState) -> Judged:
 
 
 def make_env(config: PolicyConfig) -> Env:
-    """The task, or the body of the user's own.
+    """The task, or the body of the user's own. Where a sentence takes the place of the task's own and says
+    something else, success is of what it says, as far as the environment knows.
 
     Raises:
       FileNotFoundError: there is no such model.
@@ -95,7 +98,8 @@ def make_env(config: PolicyConfig) -> Env:
     options = {name: value for name, value in options.items() if value is not None}
     try:
         if config.mjcf is None:
-            return envs.make(config.task, **options)
+            env = envs.make(config.task, **options)
+            return told(env, config.goals[0]) if len(config.goals) == 1 else env
         return MjcfEnv(config.mjcf, "; ".join(config.goals), **options)
     except TypeError as error:
         refused = [name for name in options if f"argument '{name}'" in str(error)]

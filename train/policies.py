@@ -94,7 +94,7 @@ def _introduce(console: Console, parts: Parts) -> None:
     announce(console, f"{', '.join(config.tasks)}: {told}{several} -> {config.folder}")
     if not has_truth(parts.env):
         console.print("  note       success is not known for a body without a task", highlight=False)
-    elif config.goals:
+    elif config.goals and parts.env.goal not in config.goals:
         console.print(f"  note       success is still that of {parts.env.goal!r}", highlight=False)
 
 

@@ -86,7 +86,8 @@ def wordings(*claim: _Part) -> tuple[str, ...]:
     rng = np.random.default_rng(zlib.crc32(repr(claim).encode()))
     picks = rng.integers([len(heads), len(tails), len(LINKS)], size=(WORDINGS, 3))
     mixed = [_joined(heads[h], tails[t], LINKS[link]) for h, t, link in picks]
-    return tuple(dict.fromkeys([*plain, *mixed, *_attributive(*claim)]))
+    alone = len(claim) == 1 and not claim[0].negated
+    return tuple(dict.fromkeys([*plain, *mixed, *(attributive(claim[0].name) if alone else ())]))
 
 
 def _joined(head: str, tail: str, link: str) -> str:
@@ -101,11 +102,9 @@ def _phrases(part: _Part) -> tuple[str, ...]:
     return tuple(f"without {p[5:]}" if p.startswith("with ") else f"not {p}" for p in phrases)
 
 
-def _attributive(*claim: _Part) -> Iterator[str]:
-    """'a kneeling robot', 'a robot in a kneeling position'."""
-    if len(claim) != 1 or claim[0].negated:
-        return
-    for adjective in _CONCEPTS[claim[0].name].adjectives:
+def attributive(name: str) -> Iterator[str]:
+    """Of one concept: 'a kneeling robot', 'a robot in a kneeling position'."""
+    for adjective in _CONCEPTS[name].adjectives:
         article = "an" if adjective[0] in "aeiou" else "a"
         for noun, opening in itertools.product(
             ("humanoid robot", "robot", "humanoid"), dict.fromkeys(OPENINGS)

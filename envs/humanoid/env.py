@@ -1,5 +1,6 @@
 """The humanoid as an environment: start, step, observation, drawing, judgement."""
 
+import copy
 from typing import NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ from mujoco import mjx
 from envs import criteria, quaternion
 from envs.drawn import Drawn
 from envs.humanoid import body
+from envs.humanoid.meaning import bounds_of
 from envs.humanoid.measure import Measures, measure
 from envs.kinematics import Kinematics
 from envs.types import State
@@ -61,6 +63,15 @@ class Humanoid(Drawn):
             jnp.asarray((high - low) / 2),
         )
         self.observation_size = self._observe(self._physics_at(self._start)).shape[0]
+
+    def told(self, sentence: str) -> "Humanoid":
+        """The same body and camera, judged by what a sentence claims; unchanged where nobody knows that."""
+        bounds = bounds_of(sentence)
+        if bounds is None:
+            return self
+        new = copy.copy(self)
+        new.goal, new.bounds = sentence, bounds
+        return new
 
     def reset(self, key: Array) -> State:
         """Standing upright with Humanoid-v4's noise."""

@@ -133,6 +133,10 @@ class OrderedHumanoid(Humanoid):
         self.observation_size += 1
         self._start = self._start.at[7:].add(Sampler(self).arm_joints("hanging"))
 
+    def told(self, sentence: str) -> "OrderedHumanoid":
+        """Unchanged: no sentence about a posture says in which order things happen."""
+        return self
+
     def reset(self, key: Array) -> State:
         state = super().reset(key)
         return self._told(state, self.watch.begin(), self.measures(self.pose(state)))

@@ -1,0 +1,62 @@
+"""From a sentence back to what it claims of a humanoid: `captions.wordings` turned round, for what is not
+denied."""
+
+import functools
+import itertools
+import re
+
+from envs.claims import OPENINGS
+from envs.criteria import Bound
+from envs.humanoid.captions import LINKS, SUBJECTS, attributive
+from envs.humanoid.concepts import ARMS, DETAILS, POSTURES, SOUND
+
+_CONCEPTS = {**POSTURES, **ARMS, **DETAILS}
+
+
+def _any_of(words: tuple[str, ...]) -> str:
+    return "|".join(re.escape(word) for word in sorted(set(words), key=len, reverse=True))
+
+
+# Links end in a space of their own, which phrases follow.
+_HEAD = re.compile(f"(?:{_any_of(OPENINGS)})(?:{_any_of(SUBJECTS)})(?:{_any_of(LINKS)})(?=\\S)")
+
+
+def concepts_of(sentence: str) -> tuple[str, ...] | None:
+    """Names of what a sentence claims, a posture first; None: it is not of the language that captions speak,
+    claims nothing, or denies something.
+    """
+    plain = " ".join(sentence.lower().split()).rstrip(".")
+    head = _HEAD.match(plain)
+    names = _tails().get(plain[head.end() :]) if head else None
+    return names or _attributives().get(plain)
+
+
+def bounds_of(sentence: str) -> tuple[Bound, ...] | None:
+    """What a state must meet for the sentence to be true of it; a posture is claimed of a sound body alone.
+
+    None: nobody knows, see `concepts_of`.
+    """
+    names = concepts_of(sentence)
+    if names is None:
+        return None
+    bounds = tuple(bound for name in names for bound in _CONCEPTS[name].bounds)
+    return bounds + SOUND if POSTURES.keys() & set(names) else bounds
+
+
+@functools.cache
+def _tails() -> dict[str, tuple[str, ...]]:
+    """What may follow the subject -> the concepts that it claims: one, or a posture with arms or a detail."""
+    known: dict[str, tuple[str, ...]] = {
+        phrase: (name,) for name, concept in _CONCEPTS.items() for phrase in concept.phrases
+    }
+    for posture, other in itertools.product(POSTURES, (*ARMS, *DETAILS)):
+        for first, joint, second in itertools.product(
+            POSTURES[posture].phrases, (" ", ", "), _CONCEPTS[other].phrases
+        ):
+            known.setdefault(first + joint + second, (posture, other))
+    return known
+
+
+@functools.cache
+def _attributives() -> dict[str, tuple[str, ...]]:
+    return {sentence: (name,) for name in _CONCEPTS for sentence in attributive(name)}

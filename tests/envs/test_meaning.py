@@ -1,0 +1,63 @@
+"""What a sentence claims is read back from it, and judges a body that is told it."""
+
+import jax.numpy as jnp
+import pytest
+
+import envs
+from envs.humanoid import captions
+from envs.humanoid.body import START_HEIGHT
+from envs.humanoid.concepts import ARMS, POSTURES, SOUND
+from envs.humanoid.meaning import bounds_of, concepts_of
+from envs.humanoid.tasks import TASKS
+from envs.types import told
+
+
+def test_every_wording_says_what_it_was_made_of():
+    claims = captions.claims()
+    for parts, denied, wordings in zip(claims.parts, claims.negated, claims.wordings, strict=True):
+        made_of = tuple(captions.NAMES[i] for i in parts[:2] if i >= 0)
+        for sentence in wordings:
+            assert concepts_of(sentence) == (None if denied.any() or not made_of else made_of), sentence
+
+
+def test_what_was_held_out_from_training_is_known_too():
+    for posture, arms in captions.HELD_OUT:
+        for sentence in captions.claim(posture, arms):
+            assert concepts_of(sentence) == (posture, arms), sentence
+
+
+def test_a_task_is_what_its_prompt_says():
+    for task in TASKS.values():
+        assert bounds_of(task.goal) == task.bounds
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["", "kneeling", "a humanoid robot", "a humanoid robot dancing", "a dog kneeling",
+     "a humanoid robot not kneeling", "a humanoid robot kneeling without crossed arms",
+     "a humanoid robot kneeling, sitting"],
+)  # fmt: skip
+def test_what_nobody_can_measure_is_none(sentence):
+    assert concepts_of(sentence) is None and bounds_of(sentence) is None
+
+
+def test_case_spaces_and_a_full_stop_do_not_matter():
+    sentence = " A humanoid robot  kneeling, with its arms crossed."
+    assert concepts_of(sentence) == ("kneeling", "crossed")
+
+
+def test_a_body_is_judged_by_what_it_was_told():
+    env = envs.make("humanoid/kneeling")
+    other = told(env, "a robot standing with one arm raised")
+    assert other.bounds == POSTURES["standing"].bounds + ARMS["one-raised"].bounds + SOUND
+    assert other.goal == "a robot standing with one arm raised" and env.goal == TASKS["kneeling"].goal
+    assert told(env, "a humanoid robot dancing") is env
+    upright = jnp.asarray(env.mj_model.qpos0).at[2].set(START_HEIGHT)
+    standing = told(env, TASKS["standing"].goal)
+    assert standing.success(env.pose_at(upright)) and not env.success(env.pose_at(upright))
+
+
+def test_who_knows_no_sentences_or_an_order_stays_as_it_is():
+    for name in ("pendulum", "humanoid/raise-and-lower-left-arm"):
+        env = envs.make(name)
+        assert told(env, "a humanoid robot kneeling") is env

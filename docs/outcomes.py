@@ -7,6 +7,7 @@ states that the reward likes best among those that the task's predicate refuses,
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -15,7 +16,10 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 
+from envs.types import Env
+from train.config import PolicyConfig
 from train.evaluation import Rollouts, pose_of
 from train.folder import RunFolder
 from train.policies import make_env
@@ -29,14 +33,10 @@ def main(out: str, *runs: str) -> None:
         len(runs), 2 * COLUMNS, figsize=(2 * COLUMNS * 1.5, len(runs) * 1.9), squeeze=False
     )
     for row, run in zip(axes, runs, strict=True):
-        folder = RunFolder(Path(run))
-        config = folder.read_config()
-        env = make_env(config)
-        with np.load(folder.rollouts) as arrays:
-            rollouts = Rollouts(*(arrays[name] for name in Rollouts._fields))
-        _draw(row[:COLUMNS], env, rollouts, _ordinary(rollouts), "tab:blue")
-        _draw(row[COLUMNS:], env, rollouts, _fooled(rollouts), "tab:red")
-        success = (rollouts.success.mean(1) >= 0.5).mean()
+        config, env, rollouts = read(Path(run))
+        draw_states(row[:COLUMNS], env, rollouts, ordinary(rollouts), "tab:blue")
+        draw_states(row[COLUMNS:], env, rollouts, _fooled(rollouts), "tab:red")
+        success = rollouts.episode_success.mean()
         row[0].text(
             0, 1.16, f'"{config.goal or env.goal}", {config.control or "position"}: success {success:.0%}',
             transform=row[0].transAxes, fontsize=8,
@@ -46,7 +46,15 @@ def main(out: str, *runs: str) -> None:
     figure.savefig(out, dpi=90)
 
 
-def _ordinary(rollouts: Rollouts) -> list[tuple[int, int]]:
+def read(run: Path) -> tuple[PolicyConfig, Env, Rollouts]:
+    """A finished run's settings, its environment, and the episodes of its last policy."""
+    folder = RunFolder(run)
+    config = folder.read_config()
+    with np.load(folder.rollouts) as arrays:
+        return config, make_env(config), Rollouts(*(arrays[name] for name in Rollouts._fields))
+
+
+def ordinary(rollouts: Rollouts) -> list[tuple[int, int]]:
     """(episode, step) of last states; episodes spread evenly over their mean reward."""
     order = np.argsort(rollouts.reward.mean(1))
     picks = order[np.linspace(0, len(order) - 1, COLUMNS + 2).round().astype(int)[1:-1]]
@@ -62,7 +70,10 @@ def _fooled(rollouts: Rollouts) -> list[tuple[int, int]]:
     return [(episode, int(steps[episode])) for episode in order]
 
 
-def _draw(axes, env, rollouts: Rollouts, picks: list[tuple[int, int]], colour: str) -> None:
+def draw_states(
+    axes: Sequence[Axes], env: Env, rollouts: Rollouts, picks: list[tuple[int, int]], colour: str
+) -> None:
+    """States by (episode, step), each with its reward and whether the predicate holds."""
     for axis in axes:
         axis.axis("off")
     for axis, (episode, step) in zip(axes, picks, strict=False):

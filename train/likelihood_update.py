@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from envs.humanoid.env import Humanoid
 from envs.humanoid.instructions import INSTRUCTIONS
@@ -142,9 +142,20 @@ def draw(key: Array, lesson: Lesson, episodes: Dataset, goal: int) -> Pairs:
     key_rows, key_pairs = jax.random.split(key)
     frames = max(data.embeddings.shape[1] for data in (lesson.films, episodes))
     films, episodes = lesson.films.lengthened(frames), episodes.lengthened(frames)
-    both = jax.tree.map(lambda film, own: jnp.concatenate([film.astype(own.dtype), own]), films, episodes)
     rows = jax.random.categorical(key_rows, row_logits(films, episodes, goal))
-    return draw_pairs(key_pairs, both[rows], lesson.words, RECIPE.negatives, episodes)
+    return draw_pairs(key_pairs, pick(rows, films, episodes), lesson.words, RECIPE.negatives, episodes)
+
+
+def pick(rows: Int[Array, "rows"], films: Dataset, episodes: Dataset) -> Dataset:
+    """Rows of films and of the episodes behind them; joined whole, every shard would copy the films."""
+    count = len(films.batch.mask)
+
+    def either(film: Array, own: Array) -> Array:
+        is_film = (rows < count).reshape(-1, *[1] * (own.ndim - 1))
+        return jnp.where(is_film, film.astype(own.dtype), own)
+
+    chosen = films[jnp.minimum(rows, count - 1)], episodes[jnp.maximum(rows - count, 0)]
+    return jax.tree.map(either, *chosen)
 
 
 def row_logits(films: Dataset, episodes: Dataset, goal: int) -> Float[Array, "rows n"]:

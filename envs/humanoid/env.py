@@ -53,8 +53,8 @@ class Humanoid(Drawn):
         self.mj_model = body.make_spec(control, skin).compile()
         self.scene = Scene.from_mujoco(self.mj_model)
         self.action_size = self.mj_model.nu
-        self._model = mjx.put_model(self.mj_model)
-        self._data = mjx.make_data(self._model)
+        self._model = mjx.put_model(self.mj_model, impl="jax")
+        self._data = mjx.make_data(self.mj_model, impl="jax")
         self._kinematics = Kinematics(self.mj_model)
         self._start = jnp.asarray(self.mj_model.qpos0).at[2].set(body.START_HEIGHT)
         low, high = self.mj_model.actuator_ctrlrange.T

@@ -20,7 +20,7 @@ from jaxrm.models.interface import Interface, InterfaceConfig
 from train import episodes
 from train.films import Dataset
 from train.interface_losses import Words
-from train.likelihood_update import RECIPE, ROWS, Learning, Lesson, Seen, draw, number_of, row_logits
+from train.likelihood_update import RECIPE, ROWS, Learning, Lesson, Seen, draw, number_of, pick, row_logits
 from train.sums import AXIS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -86,6 +86,13 @@ def test_which_rows_are_drawn(seen, films):
 
     assert rows(nobody) == [{0, 1, 2}, {0, 1, 2}, {1, 2}, {1, 2}]
     assert rows(someone) == [{0, 1, 2}, {0, 1, 2}, {1, 2}, {3 + 4}]
+
+
+def test_rows_are_of_films_and_of_the_episodes_behind_them(seen, films):
+    films, episodes = films[:, :FRAMES], jax.tree.map(lambda x: x[0], seen).told(GOAL)
+    rows = jnp.array([2, 3, 0, 8])
+    both = jax.tree.map(lambda a, b: np.concatenate([a.astype(b.dtype), b]), films, episodes)
+    jax.tree.map(np.testing.assert_array_equal, pick(rows, films, episodes), both[rows])
 
 
 def test_episodes_fail_beside_films(seen, films, lm):

@@ -10,7 +10,7 @@ import pytest
 from envs.pendulum import Pendulum
 from jaxrm.types import Pose
 from train.config import PolicyConfig
-from train.parts import make_learner
+from train.parts import Parts, make_learner
 from train.program import make_program
 from train.rewards import LoopReward, in_blocks, rows_where, truth_reward
 from train.rollout import reset_worlds, unroll
@@ -54,6 +54,17 @@ def test_nan_worlds_are_counted_and_reach_nothing(algo):
         rows = state.memory.rows
         assert int(np.sum(~rows.valid[:, : 5 * 16])) == figures["nan_resets"][4]
         assert all(np.isfinite(x).all() for x in (rows.obs, rows.action, rows.score, rows.next_obs))
+
+
+def test_step_drawing_reward_and_update_are_lowered_for_accelerators():
+    """As far as can be told without one: no operation that only CPUs know."""
+    settings = config(reward="clip")
+    parts = Parts.build(settings)
+    program = make_program(settings, parts.env, parts.learner, parts.reward)
+    state = jax.eval_shape(program.init, jax.random.PRNGKey(0))
+    traced = program.run.trace(state, parts.reward.weights, jnp.int32(1))
+    for platform in ("cuda", "tpu"):
+        assert "stablehlo.while" in traced.lower(lowering_platforms=(platform,)).as_text()
 
 
 def test_rewards_are_of_the_state_reached_before_the_reset():

@@ -139,7 +139,7 @@ def start_loop(policy: PolicyConfig, parts: Parts) -> tuple[Any, TrainState]:
     """The loop's compiled program, and a state to run it from."""
     whole = program.make_program(policy, parts.env, parts.learner, parts.reward)
     state = begun(policy, whole.init(jax.random.PRNGKey(0)))
-    return whole.run.lower(state, parts.reward.weights, jnp.int32(1)).compile(), state
+    return whole.run.lower(state, whole.frozen, jnp.int32(1)).compile(), state
 
 
 def time_loop(run: Any, state: TrainState, weights: Any, iterations: int, repeats: int) -> float:

@@ -78,6 +78,17 @@ def has_truth(env: Env) -> bool:
     return getattr(env, "has_truth", True)
 
 
+def variables_of(env: Env) -> Any:
+    """What may differ between tasks that share a program: arrays, an argument of it; or nothing."""
+    return getattr(env, "variables", ())
+
+
+def varied(env: Env, variables: Any) -> Env:
+    """The environment with `variables` of another, which may be traced."""
+    vary = getattr(env, "varied", None)
+    return env if vary is None else vary(variables)
+
+
 def told(env: Env, sentence: str) -> Env:
     """The environment of another goal: success and progress are of what the sentence claims.
 

@@ -11,8 +11,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, Float, UInt32
 
-from envs.humanoid.choice import of_task
-from envs.types import Env, State, is_ordered, past_of
+from envs.types import Env, State, is_ordered, past_of, varied
 from jaxrm import metrics
 from jaxrm.types import Pose
 from train.networks import Actor
@@ -48,11 +47,11 @@ class Rollouts(NamedTuple):
 def make_evaluate(
     env: Env, actor: Actor, reward: LoopReward, mesh: Mesh, *, block: int, between: str = "linear"
 ) -> Callable[..., Rollouts]:
-    """Compiled `evaluate(policy, stats, weights, reward_state, task, keys) -> Rollouts`.
+    """Compiled `evaluate(policy, stats, variables, weights, reward_state, keys) -> Rollouts`.
 
-    Actions are the mode. `task` is the number of the task where `env` is a choice of several, and of no use
-    otherwise. One episode a key, spread over `data`; their number must be a multiple of that axis' devices.
-    `between` two looks of a reward of trajectories a step gets what `spread_scores` says.
+    Actions are the mode. `variables` are the environment's (`envs.types.variables_of`). One episode a key,
+    spread over `data`; their number must be a multiple of that axis' devices. `between` two looks of a reward
+    of trajectories a step gets what `spread_scores` says.
 
     Raises:
       ValueError: such looks do not end with the episode.
@@ -61,12 +60,12 @@ def make_evaluate(
     if env.episode_length % stride:
         raise ValueError(f"{stride} steps from look to look do not divide an episode of {env.episode_length}")
 
-    choice = env
+    body = env
 
     def evaluate(
-        policy: Any, stats: Any, weights: Any, reward_state: Any, task: Array, keys: Array
+        policy: Any, stats: Any, variables: Any, weights: Any, reward_state: Any, keys: Array
     ) -> Rollouts:
-        env = of_task(choice, task)
+        env = varied(body, variables)
 
         def on_step(carry: tuple[State, Array], _: None) -> tuple[tuple[State, Array], Any]:
             worlds, alive = carry

@@ -10,9 +10,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import envs
 import jaxrm
-from envs.humanoid.choice import choice, of_task
+from envs.humanoid.env import Humanoid
 from envs.mjcf import MjcfEnv
-from envs.types import Env, has_truth, told
+from envs.types import Env, has_truth, is_ordered, told, variables_of
 from train import evaluation, likelihood, ppo, rewards, sac
 from train.config import PolicyConfig
 from train.evaluation import Rollouts
@@ -29,28 +29,38 @@ Judged = tuple[Any, Any, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """Built from a config, the same for all of its runs; `reward` is theirs, see `rewards.join_rewards`."""
+    """Built from a config, the same for all of its runs; `reward` is theirs, see `rewards.join_rewards`.
+
+    `tasks` share a body and differ in their variables alone.
+    """
 
     config: PolicyConfig
-    env: Env
+    tasks: tuple[Env, ...]
     learner: Learner
     reward: LoopReward
 
     @classmethod
     def build(cls, config: PolicyConfig) -> "Parts":
         """Raises ValueError or FileNotFoundError where the task or the model is unknown or does not fit."""
-        tasks = [make_env(dataclasses.replace(config, task=task, also=())) for task in config.tasks]
-        env = choice(tasks) if config.also else tasks[0]
+        tasks = tuple(make_env(dataclasses.replace(config, task=task, also=())) for task in config.tasks)
+        if config.also:
+            check_together(tasks)
+        env = tasks[0]
         if config.reward == "truth" and not has_truth(env):
             raise ValueError(f"{config.task!r} has no ground truth: train it by a sentence, with --goal")
         if config.reward == "truth" and config.goals and env.goal not in config.goals:
             raise ValueError(f"reward 'truth' cannot measure {config.goals[0]!r}: leave out the goal")
         learner = make_learner(config, env.observation_size, env.action_size)
-        return cls(config, env, learner, make_reward(config, tasks))
+        return cls(config, tasks, learner, make_reward(config, tasks))
+
+    @property
+    def env(self) -> Env:
+        """The first task; the others judge otherwise, see `train.program.Frozen`."""
+        return self.tasks[0]
 
     def env_of(self, run: int) -> Env:
         """The environment of one run of `config.of_runs()`, by its place there."""
-        return of_task(self.env, run // self.config.seeds)
+        return self.tasks[run // self.config.seeds]
 
     def compile_evaluate(self, judged: Judged, mesh: Mesh) -> Callable[[Judged, int, int], Rollouts]:
         """`evaluate(judged, seed, run) -> Rollouts`, compiled ahead, so that its time can be told from
@@ -69,17 +79,26 @@ class Parts:
             keys = evaluation.episode_keys(seed, episodes, mesh.shape["data"])
             return jax.device_put(keys, NamedSharding(mesh, PartitionSpec("data")))
 
+        def frozen_of(run: int) -> tuple[Any, Any]:
+            return variables_of(self.env_of(run)), self.reward.of_run(run).weights
+
         policy, stats, reward_state = judged
-        weights, keys = self.reward.of_run(0).weights, keys_of(self.config.seed)
-        compiled = evaluate.lower(policy, stats, weights, reward_state, np.int32(0), keys).compile()
+        keys = keys_of(self.config.seed)
+        compiled = evaluate.lower(policy, stats, *frozen_of(0), reward_state, keys).compile()
 
         def judge(judged: Judged, seed: int, run: int) -> Rollouts:
             policy, stats, reward_state = judged
-            weights, task = self.reward.of_run(run).weights, np.int32(run // self.config.seeds)
-            rollouts = compiled(policy, stats, weights, reward_state, task, keys_of(seed))
+            rollouts = compiled(policy, stats, *frozen_of(run), reward_state, keys_of(seed))
             return jax.tree.map(lambda x: np.asarray(x)[:episodes], rollouts)
 
         return judge
+
+
+def check_together(tasks: Sequence[Env]) -> None:
+    """Raises ValueError where a task cannot share a program with others of its body."""
+    for task in tasks:
+        if not isinstance(task, Humanoid) or is_ordered(task):
+            raise ValueError(f"{task.name!r} cannot share a program: only postures of the humanoid can")
 
 
 def judged_part(state: TrainState) -> Judged:

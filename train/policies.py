@@ -59,7 +59,7 @@ def policy(config: PolicyConfig) -> Run:
     for single, folder in zip(singles, folders, strict=True):
         folder.check(single)
     parts = Parts.build(config)
-    program = make_program(config, parts.env, parts.learner, parts.reward)
+    program = make_program(config, parts.env, parts.learner, parts.reward, tasks=parts.tasks)
     for single, folder in zip(singles, folders, strict=True):
         folder.create(single)
     console = Console()

@@ -8,7 +8,7 @@ Several runs, a task and a seed each, are a batch axis in front of everything bu
 compiled once, and no number of one run reaches another.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,8 +19,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
-from envs.humanoid.choice import of_task
-from envs.types import Env, State, has_truth
+from envs.types import Env, State, has_truth, variables_of, varied
 from train import success
 from train.config import PolicyConfig
 from train.learner import Experience, Learner, TrainState
@@ -46,28 +45,48 @@ REWARD_STREAM = 0x72657764  # of keys that the reward learns with; see `evaluati
 _OF_SHARDS = ("memory", "worlds", "last_score", "reward_memory", "keys")
 
 
+class Frozen(NamedTuple):
+    """What a program takes as arguments and never changes, so that it is compiled once for all such.
+
+    Attributes:
+      env: `variables` of the environment; of several tasks, with an axis for the runs.
+      reward: weights of the reward.
+    """
+
+    env: Any
+    reward: Any
+
+
 class Program(NamedTuple):
     """Compiled on first use.
 
     Attributes:
       init: `init(key) -> TrainState`; with several runs, of a key for each.
-      run: `run(state, weights, iterations) -> (state, figures)`; the state is donated; figures are
+      run: `run(state, frozen, iterations) -> (state, figures)`; the state is donated; figures are
         float32 [FIGURES_PER_CALL] a name, a row an iteration; with several runs [FIGURES_PER_CALL, runs].
+      frozen: of the tasks and the reward that the program was made with.
       shardings: of a `TrainState`, a prefix tree.
       runs: how many; with 1 there is no axis for them.
     """
 
     init: Callable[[Array], TrainState]
     run: Any
+    frozen: Frozen
     shardings: TrainState
     mesh: Mesh
     runs: int
 
 
 def make_program(
-    config: PolicyConfig, env: Env, learner: Learner, reward: LoopReward, mesh: Mesh | None = None
+    config: PolicyConfig,
+    env: Env,
+    learner: Learner,
+    reward: LoopReward,
+    mesh: Mesh | None = None,
+    tasks: Sequence[Env] = (),
 ) -> Program:
-    """The training program of a run.
+    """The training program of a run; or of several, `config.seeds` of each of `tasks`, which may differ from
+    `env` in their `variables` alone. Without, all are of `env`.
 
     Raises:
       ValueError: worlds, shards, devices and batches do not divide.
@@ -81,24 +100,30 @@ def make_program(
         lambda spec: NamedSharding(mesh, spec), specs, is_leaf=lambda x: isinstance(x, P)
     )
 
-    def init(key: Array) -> TrainState:
-        return _init_state(config, env, learner, reward, key)
+    def init(key: Array, variables: Any) -> TrainState:
+        return _init_state(config, varied(env, variables), learner, reward, key)
 
-    def iterate(state: TrainState, weights: Any) -> tuple[TrainState, dict[str, Array]]:
-        return _iteration(config, env, learner, reward, state, weights)
+    def iterate(state: TrainState, frozen: Frozen) -> tuple[TrainState, dict[str, Array]]:
+        return _iteration(config, varied(env, frozen.env), learner, reward, state, frozen.reward)
 
+    frozen = Frozen(variables_of(env), reward.weights)
     if runs > 1:
-        init, iterate = _of_runs(config, env, learner, reward)
+        each = [variables_of(task) for task in tasks or [env] for _ in range(runs // len(tasks or [env]))]
+        frozen = frozen._replace(env=jax.tree.map(lambda *leaves: jnp.stack(leaves), *each))
+        # an axis for all runs of what is theirs
+        axes: Any = TrainState._make(None if name == "iteration" else 0 for name in TrainState._fields)
+        init = jax.vmap(init, out_axes=axes)
+        iterate = jax.vmap(iterate, in_axes=(axes, Frozen(0, reward.axes)), out_axes=(axes, 0))
     row = () if runs == 1 else (runs,)
 
-    def many(state: TrainState, weights: Any, count: Array) -> tuple[TrainState, dict[str, Array]]:
+    def many(state: TrainState, frozen: Frozen, count: Array) -> tuple[TrainState, dict[str, Array]]:
         rows = {name: jnp.zeros((FIGURES_PER_CALL, *row), jnp.float32) for name in names}
 
         def body(
             index: Array, carry: tuple[TrainState, dict[str, Array]]
         ) -> tuple[TrainState, dict[str, Array]]:
             state, rows = carry
-            state, figures = iterate(state, weights)
+            state, figures = iterate(state, frozen)
             return state, {
                 name: rows[name].at[index].set(figures[name].astype(jnp.float32)) for name in names
             }
@@ -108,30 +133,14 @@ def make_program(
     sharded = jax.shard_map(
         many, mesh=mesh, in_specs=(specs, P(), P()), out_specs=(specs, P()), check_vma=False
     )
+    begin = jax.jit(init, out_shardings=shardings)
     return Program(
-        init=jax.jit(init, out_shardings=shardings),
+        init=lambda key: begin(key, frozen.env),
         run=jax.jit(sharded, donate_argnums=0),
+        frozen=frozen,
         shardings=shardings,
         mesh=mesh,
         runs=runs,
-    )
-
-
-def _of_runs(config: PolicyConfig, env: Env, learner: Learner, reward: LoopReward) -> tuple[Any, Any]:
-    """The start and an iteration of single runs, with an axis for all of them; see `Program`."""
-    axes: Any = TrainState._make(None if name == "iteration" else 0 for name in TrainState._fields)
-    tasks: Any = np.repeat(np.arange(len(config.tasks)), config.seeds)
-
-    def init(key: Array, task: Array) -> TrainState:
-        return _init_state(config, of_task(env, task), learner, reward, key)
-
-    def iterate(state: TrainState, weights: Any, task: Array) -> tuple[TrainState, dict[str, Array]]:
-        return _iteration(config, of_task(env, task), learner, reward, state, weights)
-
-    many = jax.vmap(iterate, in_axes=(axes, reward.axes, 0), out_axes=(axes, 0))
-    return (
-        lambda keys: jax.vmap(init, out_axes=axes)(keys, tasks),
-        lambda state, weights: many(state, weights, tasks),
     )
 
 

@@ -98,7 +98,7 @@ class Session:
         with ThreadPoolExecutor() as threads:  # XLA compiles a program on one core, so two at a time
             judged = judged_part(split_runs(state._replace(memory=()), self.program.runs)[0])
             judging = threads.submit(self.parts.compile_evaluate, judged, self.program.mesh)
-            lowered = self.program.run.lower(state, self.parts.reward.weights, jnp.int32(0))
+            lowered = self.program.run.lower(state, self.program.frozen, jnp.int32(0))
             advance, judge = lowered.compile(), judging.result()
         self.compile_seconds += time.monotonic() - compiling
         self.console.print(f"  compiled   in {self.compile_seconds:.0f} s", highlight=False)
@@ -158,7 +158,7 @@ class Session:
         while iteration < config.iterations:
             count = min(count, self._until_kept(iteration), FIGURES_PER_CALL)
             called = time.monotonic()
-            state, figures = advance(state, self.parts.reward.weights, jnp.int32(count))
+            state, figures = advance(state, self.program.frozen, jnp.int32(count))
             rows = self._rows({k: np.asarray(v) for k, v in figures.items()}, iteration, count)
             seconds = time.monotonic() - called
             self.train_seconds += seconds

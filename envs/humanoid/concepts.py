@@ -351,3 +351,7 @@ DETAILS = {
         ("in the air", "off the ground", "above the floor"),
     ),
 }
+
+# Every bound there is: which of them a sentence claims is then a mask, so that one program judges any.
+_SAID = (*POSTURES.values(), *ARMS.values(), *DETAILS.values())
+ALL = tuple(dict.fromkeys([*(bound for concept in _SAID for bound in concept.bounds), *SOUND]))

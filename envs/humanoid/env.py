@@ -1,16 +1,18 @@
 """The humanoid as an environment: start, step, observation, drawing, judgement."""
 
 import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 from mujoco import mjx
 
 from envs import criteria, quaternion
 from envs.drawn import Drawn
 from envs.humanoid import body
+from envs.humanoid.concepts import ALL
 from envs.humanoid.meaning import bounds_of
 from envs.humanoid.measure import Measures, measure
 from envs.kinematics import Kinematics
@@ -48,7 +50,8 @@ class Humanoid(Drawn):
     ):
         if episode_length < 1:
             raise ValueError(f"episode_length is {episode_length}; it must be at least 1")
-        self.name, self.goal, self.baseline, self.camera, self.bounds = name, goal, baseline, camera, bounds
+        self.name, self.goal, self.baseline, self.camera = name, goal, baseline, camera
+        self._judge_by(bounds)
         self.episode_length = episode_length
         self.mj_model = body.make_spec(control, skin).compile()
         self.scene = Scene.from_mujoco(self.mj_model)
@@ -64,13 +67,31 @@ class Humanoid(Drawn):
         )
         self.observation_size = self._observe(self._physics_at(self._start)).shape[0]
 
+    def _judge_by(self, bounds: tuple[criteria.Bound, ...]) -> None:
+        self.bounds = bounds
+        # a mask of what language knows, where that is enough: tasks then differ in their variables alone
+        self._judged = ALL if set(bounds) <= set(ALL) else bounds
+        self._chosen: Any = np.array([bound in bounds for bound in self._judged])
+
+    @property
+    def variables(self) -> Any:
+        """Camera, and which bounds count."""
+        return jax.tree.map(jnp.asarray, (self.camera, self._chosen))
+
+    def varied(self, variables: Any) -> "Humanoid":
+        """The same body with another task's `variables`; they may be traced."""
+        new = copy.copy(self)
+        new.camera, new._chosen = variables
+        return new
+
     def told(self, sentence: str) -> "Humanoid":
         """The same body and camera, judged by what a sentence claims; unchanged where nobody knows that."""
         bounds = bounds_of(sentence)
         if bounds is None:
             return self
         new = copy.copy(self)
-        new.goal, new.bounds = sentence, bounds
+        new.goal = sentence
+        new._judge_by(bounds)
         return new
 
     def reset(self, key: Array) -> State:
@@ -121,11 +142,11 @@ class Humanoid(Drawn):
         return measure(self.mj_model, self.kinematics(pose))
 
     def success(self, pose: Pose) -> Bool[Array, ""]:
-        return criteria.holds(self.bounds, self.measures(pose))
+        return criteria.holds(self._judged, self.measures(pose), self._chosen)
 
     def progress(self, pose: Pose) -> Float[Array, ""]:
         """`exp(-miss)`, see `criteria.degree`: 1 exactly where `success` holds."""
-        return criteria.degree(self.bounds, self.measures(pose))
+        return criteria.degree(self._judged, self.measures(pose), self._chosen)
 
 
 def _start_noise(key: Array, size: int) -> Array:

@@ -23,7 +23,7 @@ assert jax.device_count() == 8
 finals = []
 for devices in (jax.devices()[:1], jax.devices()):
     program = make_program(config, parts.env, parts.learner, parts.reward, make_mesh(devices))
-    state, figures = program.run(program.init(jax.random.PRNGKey(0)), (), 2)
+    state, figures = program.run(program.init(jax.random.PRNGKey(0)), program.frozen, 2)
     assert len(state.worlds.obs.sharding.device_set) == len(devices)
     finals.append(jax.tree.map(np.asarray, state))
 one, eight = map(jax.tree.leaves, finals)

@@ -128,15 +128,15 @@ def test_rewards_of_the_loop_are_those_of_the_same_frames_outside_also_when_resu
 ):
     form = "ask" if starts else "describe"
     settings = config(interface, likelihood_start=starts, likelihood_form=form)
-    env, reward, program = parts(settings)
-    middle, _ = program.run(program.init(jax.random.PRNGKey(0)), reward.weights, 2)
+    env, _, program = parts(settings)
+    middle, _ = program.run(program.init(jax.random.PRNGKey(0)), program.frozen, 2)
     count = np.asarray(middle.reward_memory.count)
     assert count.max() > 1 and count.min() < 4 and count.shape == (8, WORLDS // 8)
     with Checkpoints(tmp_path / "checkpoints", writes=True) as checkpoints:
         checkpoints.save(middle, {})
         checkpoints.wait()
         again, _ = checkpoints.restore(state_like(program))
-    state, resumed = (program.run(state, reward.weights, ITERATIONS - 2)[0] for state in (middle, again))
+    state, resumed = (program.run(state, program.frozen, ITERATIONS - 2)[0] for state in (middle, again))
     jax.tree.map(np.testing.assert_array_equal, state, resumed)
 
     qpos, episodes, keys, score = worlds_of(state.memory)

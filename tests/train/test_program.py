@@ -45,7 +45,7 @@ def learner_and_state(env, settings, reward=None):
 @pytest.mark.parametrize("algo", ["ppo", "sac"])
 def test_nan_worlds_are_counted_and_reach_nothing(algo):
     _, program, state = learner_and_state(Breaking(), config(algo))
-    state, figures = program.run(state, (), 5)
+    state, figures = program.run(state, program.frozen, 5)
     assert figures["nan_resets"][4] > 0 and sum(figures["masked"][:5]) == figures["nan_resets"][4]
     learnt = (state.params, state.obs_stats, state.reward_stats, state.worlds.obs)
     for leaf in jax.tree.leaves(learnt):
@@ -62,7 +62,7 @@ def test_step_drawing_reward_and_update_are_lowered_for_accelerators():
     parts = Parts.build(settings)
     program = make_program(settings, parts.env, parts.learner, parts.reward)
     state = jax.eval_shape(program.init, jax.random.PRNGKey(0))
-    traced = program.run.trace(state, parts.reward.weights, jnp.int32(1))
+    traced = program.run.trace(state, program.frozen, jnp.int32(1))
     for platform in ("cuda", "tpu"):
         assert "stablehlo.while" in traced.lower(lowering_platforms=(platform,)).as_text()
 
@@ -91,9 +91,11 @@ def test_a_pose_reward_sees_every_scored_pose_once_and_takes_weights_as_an_argum
 
     reward = LoopReward("upright", jnp.float32(2.0), (), score, ())
     _, program, state = learner_and_state(Pendulum(), config(reward_every=4), reward)
-    state, figures = program.run(state, reward.weights, 1)
+    state, figures = program.run(state, program.frozen, 1)
     assert -2.0 <= figures["reward"][0] <= 2.0
-    _, other = program.run(program.init(jax.random.PRNGKey(0)), jnp.float32(4.0), 1)
+    _, other = program.run(
+        program.init(jax.random.PRNGKey(0)), program.frozen._replace(reward=jnp.float32(4.0)), 1
+    )
     np.testing.assert_allclose(other["reward"][0], 2 * figures["reward"][0], rtol=1e-5)
 
 
@@ -103,7 +105,7 @@ def test_how_many_iterations_a_call_has_changes_nothing(algo):
     for calls in ([3], [1, 2]):
         _, program, state = learner_and_state(Pendulum(), config(algo))
         for count in calls:
-            state, _ = program.run(state, (), count)
+            state, _ = program.run(state, program.frozen, count)
         finals.append(jax.tree.map(np.asarray, state))
     jax.tree.map(np.testing.assert_array_equal, *finals)
 

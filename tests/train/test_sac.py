@@ -167,7 +167,7 @@ def test_a_temperature_that_is_not_tuned_stays():
 def run(settings: PolicyConfig, iterations: int, reward: LoopReward, env=None):
     env = env or Pendulum()
     program = make_program(settings, env, make_learner(settings, 3, 1), reward)
-    return program.run(program.init(jax.random.PRNGKey(0)), reward.weights, iterations)
+    return program.run(program.init(jax.random.PRNGKey(0)), program.frozen, iterations)
 
 
 def test_the_rate_has_fallen_to_zero_after_the_last_update():
@@ -233,7 +233,7 @@ def test_the_ring_is_written_in_place():
     learner = make_learner(settings, 3, 1)
     program = make_program(settings, Pendulum(), learner, angle_reward(), make_mesh(jax.devices()[:1]))
     state = state_like(program)
-    memory = program.run.lower(state, (), 1).compile().memory_analysis()
+    memory = program.run.lower(state, program.frozen, 1).compile().memory_analysis()
     ring = replay.size_in_bytes(state.memory)
     assert ring > 100e6 and memory.temp_size_in_bytes < ring / 10
     assert memory.alias_size_in_bytes > ring  # donated

@@ -124,9 +124,9 @@ def test_ppo_of_several_seeds_is_that_of_each():
     parts = Parts.build(config)
     keys = [jax.random.PRNGKey(seed) for seed in (0, 1)]
     program, alone = (make_program(c, parts.env, parts.learner, parts.reward) for c in (config, single))
-    state, figures = program.run(program.init(jnp.stack(keys)), (), 3)
+    state, figures = program.run(program.init(jnp.stack(keys)), program.frozen, 3)
     assert figures["reward"].shape[1:] == (2,)
     for key, of_seed in zip(keys, split_runs(state, 2), strict=True):
-        expected, _ = alone.run(alone.init(key), (), 3)
+        expected, _ = alone.run(alone.init(key), alone.frozen, 3)
         for a, b in zip(jax.tree.leaves(of_seed), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)

@@ -10,9 +10,10 @@ import pytest
 import envs
 import jaxrm
 import train
-from envs.humanoid.choice import choice, of_task
 from envs.humanoid.postures import LEGS, Sampler
+from envs.types import variables_of, varied
 from train import rewards
+from train.parts import check_together
 
 TASKS = ("kneeling", "arms-raised", "splits")
 
@@ -22,12 +23,8 @@ def tasks():
     return [envs.make(f"humanoid/{name}") for name in TASKS]
 
 
-@pytest.fixture(scope="module")
-def together(tasks):
-    return choice(tasks)
-
-
-def test_a_chosen_task_judges_and_looks_as_it_does_alone(tasks, together):
+def test_variables_of_another_task_judge_and_look_as_it_does(tasks):
+    """As an argument of one program."""
     sampler, zero = Sampler(tasks[0]), jnp.zeros(())
     posed = [("kneeling", "hanging"), ("standing", "raised"), ("splits", "sideways"), ("sitting", "crossed")]
     qpos = jnp.stack(
@@ -47,30 +44,25 @@ def test_a_chosen_task_judges_and_looks_as_it_does_alone(tasks, together):
         pose = env.pose_at(qpos)
         return env.success(pose), env.progress(pose), env.frame(pose, 16, 16)
 
-    one_of = jax.jit(jax.vmap(lambda task, qpos: seen(of_task(together, task), qpos), in_axes=(None, 0)))
+    one_of = jax.jit(jax.vmap(lambda given, qpos: seen(varied(tasks[0], given), qpos), in_axes=(None, 0)))
     frames = []
     for number, task in enumerate(tasks):
         alone = jax.jit(jax.vmap(lambda qpos, task=task: seen(task, qpos)))(qpos)
-        found = one_of(jnp.int32(number), qpos)
+        found = one_of(variables_of(task), qpos)
         np.testing.assert_array_equal(found[0], alone[0])
         np.testing.assert_allclose(found[1], alone[1], rtol=1e-5)
         assert np.abs(np.asarray(found[2], int) - np.asarray(alone[2])).mean() < 0.05
         assert list(np.flatnonzero(found[0])) == [number]  # each posture is of one task
         frames.append(np.asarray(found[2], int))
+    assert one_of._cache_size() == 1
     assert np.abs(frames[0] - frames[1]).mean() > 1  # arms raised are looked at from further away
-
-
-def test_a_number_that_is_known_gives_the_task_itself(tasks, together):
-    for number, task in enumerate(tasks):
-        assert of_task(together, number) is task
-    assert (together.name, together.goal) == (tasks[0].name, tasks[0].goal)
 
 
 def test_only_postures_share_a_program(tasks):
     with pytest.raises(ValueError, match=r"pendulum.*postures"):
-        choice([tasks[0], envs.make("pendulum")])
+        check_together([tasks[0], envs.make("pendulum")])
     with pytest.raises(ValueError, match=r"kneel-and-get-up.*postures"):
-        choice([envs.make("humanoid/kneel-and-get-up")])
+        check_together([envs.make("humanoid/kneel-and-get-up")])
 
 
 def test_joined_rewards_share_the_model_and_keep_their_goals(tasks):

@@ -106,10 +106,8 @@ def make_program(
     def iterate(state: TrainState, frozen: Frozen) -> tuple[TrainState, dict[str, Array]]:
         return _iteration(config, varied(env, frozen.env), learner, reward, state, frozen.reward)
 
-    frozen = Frozen(variables_of(env), reward.weights)
+    frozen = Frozen(_variables_of_runs(config, tasks or [env]), reward.weights)
     if runs > 1:
-        each = [variables_of(task) for task in tasks or [env] for _ in range(runs // len(tasks or [env]))]
-        frozen = frozen._replace(env=jax.tree.map(lambda *leaves: jnp.stack(leaves), *each))
         # an axis for all runs of what is theirs
         axes: Any = TrainState._make(None if name == "iteration" else 0 for name in TrainState._fields)
         init = jax.vmap(init, out_axes=axes)
@@ -142,6 +140,14 @@ def make_program(
         mesh=mesh,
         runs=runs,
     )
+
+
+def _variables_of_runs(config: PolicyConfig, tasks: Sequence[Env]) -> Any:
+    """Of one run; with several, of all seeds of the first task, then of the next."""
+    if config.runs == 1:
+        return variables_of(tasks[0])
+    each = map(variables_of, tasks)
+    return jax.tree.map(lambda *leaves: jnp.repeat(jnp.stack(leaves), config.seeds, axis=0), *each)
 
 
 def _specs(runs: int) -> Any:

@@ -10,10 +10,11 @@ import pytest
 import envs
 import jaxrm
 import train
+from envs.humanoid.meaning import bounds_of
 from envs.humanoid.postures import LEGS, Sampler
 from envs.types import variables_of, varied
 from train import rewards
-from train.parts import check_together
+from train.parts import Parts, check_together
 
 TASKS = ("kneeling", "arms-raised", "splits")
 
@@ -63,6 +64,15 @@ def test_only_postures_share_a_program(tasks):
         check_together([tasks[0], envs.make("pendulum")])
     with pytest.raises(ValueError, match=r"kneel-and-get-up.*postures"):
         check_together([envs.make("humanoid/kneel-and-get-up")])
+
+
+def test_the_truth_of_a_sentence_is_a_reward_where_it_is_known():
+    def env(goal):
+        return Parts.build(train.PolicyConfig("humanoid/kneeling", reward="truth", goal=goal)).env
+
+    assert env("a robot sitting").bounds == bounds_of("a robot sitting")
+    with pytest.raises(ValueError, match="cannot measure 'a robot dancing'"):
+        env("a robot dancing")
 
 
 def test_joined_rewards_share_the_model_and_keep_their_goals(tasks):

@@ -108,8 +108,7 @@ def time_ours(policy: PolicyConfig, config: Config) -> dict[str, Any]:
     """Rate of the whole loop, seconds of its parts, and the peak of the process' memory in MiB, which has
     the compiler's in it."""
     parts = Parts.build(policy)
-    run, state = start_loop(policy, parts)
-    seconds = {"loop": time_loop(run, state, parts.reward.weights, config.iterations, config.repeats)}
+    seconds = {"loop": time_loop(*start_loop(policy, parts), config.iterations, config.repeats)}
     # read before the parts keep what the loop does not
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     seconds |= time_parts(policy, parts, config.repeats)
@@ -135,19 +134,19 @@ def measured_on() -> dict[str, Any]:
     }
 
 
-def start_loop(policy: PolicyConfig, parts: Parts) -> tuple[Any, TrainState]:
-    """The loop's compiled program, and a state to run it from."""
+def start_loop(policy: PolicyConfig, parts: Parts) -> tuple[Any, TrainState, program.Frozen]:
+    """The loop's compiled program, a state to run it from, and what it is given beside."""
     whole = program.make_program(policy, parts.env, parts.learner, parts.reward)
     state = begun(policy, whole.init(jax.random.PRNGKey(0)))
-    return whole.run.lower(state, whole.frozen, jnp.int32(1)).compile(), state
+    return whole.run.lower(state, whole.frozen, jnp.int32(1)).compile(), state, whole.frozen
 
 
-def time_loop(run: Any, state: TrainState, weights: Any, iterations: int, repeats: int) -> float:
+def time_loop(run: Any, state: TrainState, frozen: program.Frozen, iterations: int, repeats: int) -> float:
     """Seconds an iteration, of the fastest of `repeats` calls of so many; the state is donated."""
 
     def loop() -> Any:
         nonlocal state
-        state, figures = run(state, weights, jnp.int32(iterations))
+        state, figures = run(state, frozen, jnp.int32(iterations))
         return figures
 
     return fastest(loop, repeats) / iterations

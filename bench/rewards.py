@@ -63,9 +63,9 @@ def measure(config: Config, name: str, words: tuple[str, ...]) -> dict[str, Any]
     computes with."""
     policy = cli.parse_policy([config.task, *words])
     parts = Parts.build(policy)
-    run, state = start_loop(policy, parts)
+    run, state, frozen = start_loop(policy, parts)
     memory = run.memory_analysis()
-    seconds = time_loop(run, state, parts.reward.weights, config.iterations, config.repeats)
+    seconds = time_loop(run, state, frozen, config.iterations, config.repeats)
     return {
         "reward": name,
         "env_steps_per_second": policy.steps_per_iteration / seconds,

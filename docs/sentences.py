@@ -1,6 +1,6 @@
 """What policies come to that were told a sentence, be it a task's or not: states with their reward.
 
-    python -m docs.sentences docs/sentences.png runs/study/sentences/*
+    python -m docs.sentences docs/sentences.png RUN ...
 
 Of each run the episode of the median mean reward, after a quarter, half, three quarters of its time and in
 the end; two runs a row. The share is of all episodes that succeed.

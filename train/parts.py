@@ -10,6 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import envs
 import jaxrm
+from envs.humanoid.concepts import ALL
 from envs.humanoid.env import Humanoid
 from envs.mjcf import MjcfEnv
 from envs.types import Env, has_truth, is_ordered, told, variables_of
@@ -99,6 +100,10 @@ def check_together(tasks: Sequence[Env]) -> None:
     for task in tasks:
         if not isinstance(task, Humanoid) or is_ordered(task):
             raise ValueError(f"{task.name!r} cannot share a program: only postures of the humanoid can")
+        if task.judged is not ALL:
+            raise ValueError(
+                f"{task.name!r} cannot share a program: it has bounds that envs.humanoid.concepts lacks"
+            )
 
 
 def judged_part(state: TrainState) -> Judged:
@@ -135,7 +140,7 @@ def make_reward(config: PolicyConfig, tasks: Sequence[Env]) -> LoopReward:
       ValueError: the reward is unknown, or the models cannot take the sentence.
     """
     if config.reward == "truth":
-        return rewards.truth_reward()
+        return rewards.truth_reward()._replace(goals=config.goals)
     if config.reward == "clip":
         checkpoint = jaxrm.load_clip(config.model)
         each = [rewards.clip_reward(config, env, checkpoint) for env in tasks]

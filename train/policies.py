@@ -87,7 +87,9 @@ def policy(config: PolicyConfig) -> Run:
 
 def _introduce(console: Console, parts: Parts) -> None:
     config, goals = parts.config, parts.reward.goals
-    told = " and ".join(f'"{goal}"' for goal in goals) or "the ground truth"
+    told = " and ".join(f'"{goal}"' for goal in goals)
+    if config.reward == "truth":
+        told = f"the ground truth of {told}" if told else "the ground truth"
     if config.negatives:
         told += ", not " + " nor ".join(f'"{sentence}"' for sentence in config.negatives)
     several = f", {config.seeds} seeds" if config.seeds > 1 else ""

@@ -71,7 +71,7 @@ class LoopReward(NamedTuple):
       state: what the reward learns; part of the training state. Empty where it learns nothing.
       score: of a frame, `score(env, weights, state, poses [time, envs]) -> [time, envs]`, pure; or of an
         episode so far; None means the environment's own ground-truth reward, which the unroll has stored.
-      goals: the sentences; none for the ground truth.
+      goals: the sentences; none for the ground truth of the task's own.
       updates: how it learns; None: it does not.
       keep: `keep(memory, file)` writes what running episodes have shown, leaves [shards, worlds, ...], on the
         host; None: it keeps nothing.

@@ -69,9 +69,9 @@ class Humanoid(Drawn):
 
     def _judge_by(self, bounds: tuple[criteria.Bound, ...]) -> None:
         self.bounds = bounds
-        # a mask of what language knows, where that is enough: tasks then differ in their variables alone
-        self._judged = ALL if set(bounds) <= set(ALL) else bounds
-        self._chosen: Any = np.array([bound in bounds for bound in self._judged])
+        # those that may count: where language knows all, its own, and tasks differ in their variables alone
+        self.judged = ALL if set(bounds) <= set(ALL) else bounds
+        self._chosen: Any = np.array([bound in bounds for bound in self.judged])
 
     @property
     def variables(self) -> Any:
@@ -142,11 +142,11 @@ class Humanoid(Drawn):
         return measure(self.mj_model, self.kinematics(pose))
 
     def success(self, pose: Pose) -> Bool[Array, ""]:
-        return criteria.holds(self._judged, self.measures(pose), self._chosen)
+        return criteria.holds(self.judged, self.measures(pose), self._chosen)
 
     def progress(self, pose: Pose) -> Float[Array, ""]:
         """`exp(-miss)`, see `criteria.degree`: 1 exactly where `success` holds."""
-        return criteria.degree(self._judged, self.measures(pose), self._chosen)
+        return criteria.degree(self.judged, self.measures(pose), self._chosen)
 
 
 def _start_noise(key: Array, size: int) -> Array:

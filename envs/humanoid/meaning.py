@@ -45,11 +45,12 @@ def bounds_of(sentence: str) -> tuple[Bound, ...] | None:
 
 @functools.cache
 def _tails() -> dict[str, tuple[str, ...]]:
-    """What may follow the subject -> the concepts that it claims: one, or a posture with arms or a detail."""
+    """What may follow the subject -> the concepts that it claims: one, or a posture with arms. Not one with a
+    detail: its bounds may exclude the posture's, as those of leaning do for a body that stands."""
     known: dict[str, tuple[str, ...]] = {
         phrase: (name,) for name, concept in _CONCEPTS.items() for phrase in concept.phrases
     }
-    for posture, other in itertools.product(POSTURES, (*ARMS, *DETAILS)):
+    for posture, other in itertools.product(POSTURES, ARMS):
         for first, joint, second in itertools.product(
             POSTURES[posture].phrases, (" ", ", "), _CONCEPTS[other].phrases
         ):

@@ -86,10 +86,15 @@ class CausalBlocks(nnx.Module):
             layers.append(new)
         return x, jax.tree.map(lambda *arrays: jnp.stack(arrays), *layers)
 
+    @property
+    def is_unstacked(self) -> bool:
+        """Whether each block has arrays of its own."""
+        return isinstance(self.blocks, nnx.List)
+
     def unstacked(self) -> Self:
         """The same blocks, each with arrays of its own; what is unstacked already stays so."""
         new = jax.tree.map(lambda leaf: leaf, self)
-        if isinstance(self.blocks, CausalBlock):
+        if not self.is_unstacked:
             count = len(jax.tree.leaves(self.blocks)[0])
             new.blocks = nnx.List([_layer(self.blocks, i) for i in range(count)])
         return new

@@ -117,12 +117,22 @@ class Decoder(Reader):
         """
         return log_probs(self.table, hidden, targets)
 
+    def with_config(self, config: DecoderConfig) -> "Decoder":
+        """The same weights under another config of the same shapes (dtype, attention).
+
+        Raises:
+          ValueError: layers are unstacked.
+        """
+        if self.stack.is_unstacked:
+            raise ValueError("choose dtype and attention before layers are unstacked")
+        return super().with_config(config)
+
     def unstacked(self) -> "Decoder":
         """The same network, each layer's weights in arrays of their own: for CPUs, where XLA copies a layer
         out of the stack before it multiplies by it, which for a few tokens takes as long as the products.
 
         Compile time then grows with depth. Choose dtypes and attention first; what is unstacked can be read
-        with, not saved.
+        with, not saved, and an interface does not know it for the decoder that it was trained with.
         """
         new = jax.tree.map(lambda leaf: leaf, self)
         new.stack = self.stack.unstacked()

@@ -37,18 +37,9 @@ class Network(nnx.Module):
         return self.with_config(self.config.with_dtype(dtype))
 
     def with_config(self, config: Any) -> Self:
-        """The same weights under another config of the same shapes (dtype, attention).
-
-        Raises:
-          ValueError: it has other arrays than a network of that config, as one whose layers are unstacked.
-        """
-        treedef, leaves = jax.tree.structure(type(self).abstract(config)), jax.tree.leaves(self)
-        if treedef.num_leaves != len(leaves):
-            raise ValueError(
-                f"{len(leaves)} arrays, where the config asks for {treedef.num_leaves}: choose dtype and "
-                "attention before layers are unstacked"
-            )
-        return jax.tree.unflatten(treedef, leaves)
+        """The same weights under another config of the same shapes (dtype, attention)."""
+        treedef = jax.tree.structure(type(self).abstract(config))
+        return jax.tree.unflatten(treedef, jax.tree.leaves(self))
 
     def with_param_dtype(self, dtype: str) -> Self:
         """The weights themselves in another dtype; half of the memory in "bfloat16"."""

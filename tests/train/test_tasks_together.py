@@ -10,6 +10,8 @@ import pytest
 import envs
 import jaxrm
 import train
+from envs.criteria import Bound
+from envs.humanoid.env import Humanoid
 from envs.humanoid.meaning import bounds_of
 from envs.humanoid.postures import LEGS, Sampler
 from envs.types import variables_of, varied
@@ -64,15 +66,21 @@ def test_only_postures_share_a_program(tasks):
         check_together([tasks[0], envs.make("pendulum")])
     with pytest.raises(ValueError, match=r"kneel-and-get-up.*postures"):
         check_together([envs.make("humanoid/kneel-and-get-up")])
+    own = Bound("knees of my own", lambda m: m.knees, 0.0, 1.0, 0.1)
+    mine = Humanoid("mine", "a robot", "a robot", tasks[0].camera, (own,), "position", 8)
+    assert mine.success(mine.pose_at(mine.mj_model.qpos0)).shape == ()
+    with pytest.raises(ValueError, match=r"mine.*bounds that .*concepts lacks"):
+        check_together([tasks[0], mine])
 
 
 def test_the_truth_of_a_sentence_is_a_reward_where_it_is_known():
-    def env(goal):
-        return Parts.build(train.PolicyConfig("humanoid/kneeling", reward="truth", goal=goal)).env
+    def parts(goal):
+        return Parts.build(train.PolicyConfig("humanoid/kneeling", reward="truth", goal=goal))
 
-    assert env("a robot sitting").bounds == bounds_of("a robot sitting")
+    told = parts("a robot sitting")
+    assert told.env.bounds == bounds_of("a robot sitting") and told.reward.goals == ("a robot sitting",)
     with pytest.raises(ValueError, match="cannot measure 'a robot dancing'"):
-        env("a robot dancing")
+        parts("a robot dancing")
 
 
 def test_joined_rewards_share_the_model_and_keep_their_goals(tasks):

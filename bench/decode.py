@@ -109,7 +109,7 @@ def measure(config: Config, name: str, dtype: str) -> Iterator[dict]:
                 "span": partial(ours_of_span, model, x, count=count),
             }
             torchs = {
-                "forward": partial(theirs_of_all, theirs.eval(), y),
+                "forward": partial(theirs_of_all, theirs, y),
                 "span": partial(theirs_of_span, theirs, y, count),
             }
             for what in ours:

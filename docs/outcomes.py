@@ -34,7 +34,7 @@ def main(out: str, *runs: str) -> None:
     )
     for row, run in zip(axes, runs, strict=True):
         config, env, rollouts = read(Path(run))
-        draw_states(row[:COLUMNS], env, rollouts, ordinary(rollouts), "tab:blue")
+        draw_states(row[:COLUMNS], env, rollouts, _ordinary(rollouts), "tab:blue")
         draw_states(row[COLUMNS:], env, rollouts, _fooled(rollouts), "tab:red")
         success = rollouts.episode_success.mean()
         row[0].text(
@@ -54,7 +54,7 @@ def read(run: Path) -> tuple[PolicyConfig, Env, Rollouts]:
         return config, make_env(config), Rollouts(*(arrays[name] for name in Rollouts._fields))
 
 
-def ordinary(rollouts: Rollouts) -> list[tuple[int, int]]:
+def _ordinary(rollouts: Rollouts) -> list[tuple[int, int]]:
     """(episode, step) of last states; episodes spread evenly over their mean reward."""
     order = np.argsort(rollouts.reward.mean(1))
     picks = order[np.linspace(0, len(order) - 1, COLUMNS + 2).round().astype(int)[1:-1]]

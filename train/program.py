@@ -112,7 +112,27 @@ def make_program(
         axes: Any = TrainState._make(None if name == "iteration" else 0 for name in TrainState._fields)
         init = jax.vmap(init, out_axes=axes)
         iterate = jax.vmap(iterate, in_axes=(axes, Frozen(0, reward.axes)), out_axes=(axes, 0))
-    row = () if runs == 1 else (runs,)
+    many = _repeated(iterate, names, () if runs == 1 else (runs,))
+    sharded = jax.shard_map(
+        many, mesh=mesh, in_specs=(specs, P(), P()), out_specs=(specs, P()), check_vma=False
+    )
+    begin = jax.jit(init, out_shardings=shardings)
+    return Program(
+        init=lambda key: begin(key, frozen.env),
+        run=jax.jit(sharded, donate_argnums=0),
+        frozen=frozen,
+        shardings=shardings,
+        mesh=mesh,
+        runs=runs,
+    )
+
+
+def _repeated(
+    iterate: Callable[[TrainState, Frozen], tuple[TrainState, dict[str, Array]]],
+    names: Sequence[str],
+    row: tuple[int, ...],
+) -> Callable[[TrainState, Frozen, Array], tuple[TrainState, dict[str, Array]]]:
+    """`count` iterations, and a row of figures of each, as `Program.run` gives them."""
 
     def many(state: TrainState, frozen: Frozen, count: Array) -> tuple[TrainState, dict[str, Array]]:
         rows = {name: jnp.zeros((FIGURES_PER_CALL, *row), jnp.float32) for name in names}
@@ -128,18 +148,7 @@ def make_program(
 
         return jax.lax.fori_loop(0, count, body, (state, rows))
 
-    sharded = jax.shard_map(
-        many, mesh=mesh, in_specs=(specs, P(), P()), out_specs=(specs, P()), check_vma=False
-    )
-    begin = jax.jit(init, out_shardings=shardings)
-    return Program(
-        init=lambda key: begin(key, frozen.env),
-        run=jax.jit(sharded, donate_argnums=0),
-        frozen=frozen,
-        shardings=shardings,
-        mesh=mesh,
-        runs=runs,
-    )
+    return many
 
 
 def _variables_of_runs(config: PolicyConfig, tasks: Sequence[Env]) -> Any:

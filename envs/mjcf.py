@@ -19,6 +19,7 @@ from envs import quaternion
 from envs.drawn import Drawn
 from envs.kinematics import Frames, Kinematics
 from envs.mjcf_file import actuator_name, load, pick_camera, root_of, start_of, told_of
+from envs.physics import Physics, is_sane, simulate
 from envs.types import State
 from jaxrm.render import Camera, Scene
 from jaxrm.types import Pose
@@ -35,18 +36,6 @@ _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _SLIDE = int(mujoco.mjtJoint.mjJNT_SLIDE)
 # lights that go with a centre of mass, or point at one
 _COM_MODES = [int(mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM), int(mujoco.mjtCamLight.mjCAMLIGHT_TARGETBODYCOM)]
-
-
-class Physics(NamedTuple):
-    """What one world needs to go on; the rest of `mjx.Data` is computed again.
-
-    `act` is of actuators that have a state of their own, None where none has.
-    """
-
-    qpos: Float[Array, "nq"]
-    qvel: Float[Array, "nv"]
-    warmstart: Float[Array, "nv"]
-    act: Float[Array, "na"] | None = None
 
 
 class Layout(NamedTuple):
@@ -181,24 +170,12 @@ class MjcfEnv(Drawn):
 
     def step(self, state: State, action: Float[Array, "action"]) -> State:
         control = self._control_middle + self._control_reach * jnp.clip(action, -1, 1)
-        physics = self._simulate(state.data, control)
-        bad = ~_is_sane(physics)
+        physics = simulate(self._model, self._data, state.data, control, self.substeps)
+        bad = ~is_sane(physics, MAX_SPEED)
         physics = jax.tree.map(lambda new, start: jnp.where(bad, start, new), physics, self._start)
         info = state.info | {"nan_resets": state.info["nan_resets"] + bad}
         after = self._state(physics, state.reward, state.time + 1, state.key, info)
         return after._replace(terminated=bad)
-
-    def _simulate(self, physics: Physics, control: Float[Array, "action"]) -> Physics:
-        data = self._data.replace(
-            qpos=physics.qpos,
-            qvel=physics.qvel,
-            act=self._data.act if physics.act is None else physics.act,
-            qacc_warmstart=physics.warmstart,
-            ctrl=control,
-        )
-        data = jax.lax.fori_loop(0, self.substeps, lambda _, data: mjx.step(self._model, data), data)
-        act = None if physics.act is None else data.act
-        return Physics(data.qpos, data.qvel, data.qacc_warmstart, act)
 
     def _observe(self, physics: Physics) -> Float[Array, "obs"]:
         """Coordinates without the root's x and y, other free bodies' from the root, rotations as matrices,
@@ -237,8 +214,3 @@ def _control_ranges(m: mujoco.MjModel, file: Path) -> tuple[Array, Array]:
         )
     low, high = np.where(limited[:, None], m.actuator_ctrlrange, [-1.0, 1.0]).T
     return jnp.asarray((low + high) / 2), jnp.asarray((high - low) / 2)
-
-
-def _is_sane(physics: Physics) -> Bool[Array, ""]:
-    finite = jnp.isfinite(jnp.concatenate(jax.tree.leaves(physics))).all()
-    return finite & (jnp.abs(physics.qvel).max() < MAX_SPEED)

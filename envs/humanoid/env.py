@@ -1,7 +1,7 @@
 """The humanoid as an environment: start, step, observation, drawing, judgement."""
 
 import copy
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from envs.humanoid.concepts import ALL
 from envs.humanoid.meaning import bounds_of
 from envs.humanoid.measure import Measures, measure
 from envs.kinematics import Kinematics
+from envs.physics import Physics, is_sane, simulate
 from envs.types import State
 from jaxrm.render import Camera, Scene
 from jaxrm.types import Pose
@@ -23,15 +24,6 @@ from jaxrm.types import Pose
 START_NOISE = 0.01  # rad, m and per second, uniform: Humanoid-v4's
 MAX_SPEED = 200.0  # rad/s or m/s; beyond it the physics has come apart
 VELOCITY_SCALE = 0.1  # keeps velocities in the observation near 1
-
-
-class Physics(NamedTuple):
-    """What one world needs to go on. Everything else of `mjx.Data` is computed again, and carrying it
-    through a rollout would move some hundred times the bytes."""
-
-    qpos: Float[Array, "nq"]
-    qvel: Float[Array, "nv"]
-    warmstart: Float[Array, "nv"]
 
 
 class Humanoid(Drawn):
@@ -104,8 +96,8 @@ class Humanoid(Drawn):
 
     def step(self, state: State, action: Float[Array, "action"]) -> State:
         control = self._control_middle + self._control_reach * jnp.clip(action, -1, 1)
-        physics = self._simulate(state.data, control)
-        bad = ~self._is_sane(physics)
+        physics = simulate(self._model, self._data, state.data, control, body.SUBSTEPS)
+        bad = ~is_sane(physics, MAX_SPEED)
         physics = jax.tree.map(
             lambda new, start: jnp.where(bad, start, new), physics, self._physics_at(self._start)
         )
@@ -113,17 +105,6 @@ class Humanoid(Drawn):
         reward = self.progress(self.pose_at(physics.qpos))
         after = self._state(physics, reward, state.time + 1, state.key, info)
         return after._replace(terminated=bad)
-
-    def _simulate(self, physics: Physics, control: Float[Array, "action"]) -> Physics:
-        data = self._data.replace(
-            qpos=physics.qpos, qvel=physics.qvel, qacc_warmstart=physics.warmstart, ctrl=control
-        )
-        data = jax.lax.fori_loop(0, body.SUBSTEPS, lambda _, data: mjx.step(self._model, data), data)
-        return Physics(data.qpos, data.qvel, data.qacc_warmstart)
-
-    def _is_sane(self, physics: Physics) -> Bool[Array, ""]:
-        values = jnp.concatenate([physics.qpos, physics.qvel, physics.warmstart])
-        return jnp.isfinite(values).all() & (jnp.abs(physics.qvel).max() < MAX_SPEED)
 
     def _physics_at(self, qpos: Float[Array, "nq"]) -> Physics:
         still = jnp.zeros(self.mj_model.nv)

@@ -12,12 +12,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from envs.criteria import degree
-from envs.humanoid.env import Humanoid, Physics
+from envs.humanoid.env import Humanoid
 from envs.humanoid.instructions import Instruction, Stance, courses
 from envs.humanoid.measure import Measures
 from envs.humanoid.motion_captions import wordings
 from envs.humanoid.motion_truth import CONDITIONS, EARLY, TURN, Signs, ends, signs_of
 from envs.humanoid.postures import Sampler
+from envs.physics import Physics
 from envs.types import State
 from jaxrm.render import Camera
 from jaxrm.types import Pose

@@ -123,6 +123,7 @@ class OrderedHumanoid(Humanoid):
         control: str,
         episode_length: int,
         skin: str = "robot",
+        camera_spread: float = 0.0,
     ):
         if START not in [course[0] for course in courses(instruction)]:
             raise ValueError(f"{wordings(instruction)[0]!r} cannot be done by a body that stands")
@@ -130,7 +131,8 @@ class OrderedHumanoid(Humanoid):
         goal = wordings(instruction)[0]
         self.watch = Watch(instruction, episode_length)
         self._goals = [CONDITIONS[ends(action)[1]] for action in instruction]
-        super().__init__(name, goal, baseline, camera, self._goals[-1], control, episode_length, skin)
+        bounds = self._goals[-1]
+        super().__init__(name, goal, baseline, camera, bounds, control, episode_length, skin, camera_spread)
         self.observation_size += 1
         self._start = self._start.at[7:].add(Sampler(self).arm_joints("hanging"))
 

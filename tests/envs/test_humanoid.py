@@ -261,7 +261,7 @@ def test_an_episode_has_one_camera_within_the_spread():
     def azimuth(qpos, key):
         view = env.view(Pose(qpos, key))
         back = view.camera_mat[:2, 2]  # away from what is looked at
-        return jnp.rad2deg(jnp.arctan2(-back[1], -back[0]))
+        return jnp.rad2deg(jnp.arctan2(-back[1], -back[0])) % 360
 
     start = env.pose_at(env.mj_model.qpos0).qpos
     keys = jax.random.split(jax.random.PRNGKey(0), 64)

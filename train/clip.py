@@ -22,7 +22,7 @@ from jaxrm.weights.clip import ClipCheckpoint
 from jaxrm.weights.preprocess import default_settings
 from jaxrm.weights.processor import Processor
 from jaxrm.weights.tokens import TextProcessor, TrainingWords
-from train import clip_report, scenes
+from train import clip_judge, clip_report, scenes
 from train.clip_config import ClipConfig, JudgeConfig
 from train.clip_start import start
 from train.clip_update import LOSSES, Corpus, Scale, make_learner, make_run
@@ -30,6 +30,7 @@ from train.mesh import make_mesh
 from train.origin import check_free
 
 SHARE = 1 / 16  # of what is said is about each topic of classic control
+STATES = 8192  # of policies that a model is judged on
 
 
 def main(config: ClipConfig) -> None:
@@ -85,19 +86,23 @@ def main(config: ClipConfig) -> None:
 
 
 def judge(config: JudgeConfig) -> None:
-    """Renews the card of a checkpoint: after a change of the scene, the predicates or the figures.
+    """Renews the card of a checkpoint: after a change of the scene, the predicates or the figures. With
+    `runs`, prints the card's first table for the states of their policies instead.
 
     Raises:
-      FileNotFoundError: `directory` has no weights, or does not tell how they were made.
+      FileNotFoundError: `directory` has no weights, or does not tell how they were made; a run is not
+        finished.
+      ValueError: a run is of another body.
     """
+    env, key = tasks.factory("kneeling")(), jax.random.key(config.seed)
+    if config.runs:
+        states = clip_judge.states_of_runs(env, config.runs, STATES, config.seed)
+        clip = jaxrm.load_clip(str(config.directory))
+        print(clip_report.summary(clip_judge.judge_states(clip, env, jnp.asarray(states), key)))
+        return
     if not (config.directory / clip_report.TRAINING).is_file():
         raise FileNotFoundError(f"{config.directory / clip_report.TRAINING} is missing: was it trained here?")
-    clip_report.write(
-        jaxrm.load_clip(str(config.directory)),
-        tasks.factory("kneeling")(),
-        config.directory,
-        jax.random.key(config.seed),
-    )
+    clip_report.write(jaxrm.load_clip(str(config.directory)), env, config.directory, key)
 
 
 def _corpus(

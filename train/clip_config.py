@@ -74,9 +74,11 @@ class ClipConfig:
 
 @dataclass(frozen=True)
 class JudgeConfig:
-    """Judge a small CLIP again and renew its card."""
+    """Judge a small CLIP again and renew its card, or tell how well it knows what policies do."""
 
     directory: tyro.conf.Positional[Path] = Path("checkpoints/scene-clip")
     """Where its weights lie."""
     seed: int = 1
     """Of the states and cameras that it is judged on."""
+    runs: tuple[Path, ...] = ()
+    """Finished runs of the humanoid: judge on their policies' states, and leave the card as it is."""

@@ -2,7 +2,9 @@
 
 import itertools
 import zlib
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -22,6 +24,7 @@ from jaxrm.metrics import roc_auc, spearman
 from jaxrm.render import Camera, render
 from jaxrm.weights.clip import ClipCheckpoint
 from train import scenes
+from train.folder import RunFolder
 
 PATHS = {  # sentence -> (legs, arms) of the pose at the end of the way from standing
     TASKS["kneeling"].goal: ("kneeling", "hanging"),
@@ -84,6 +87,27 @@ def held_out_states(env: Humanoid, key: Array, count: int) -> Float[Array, "n nq
     key_sample, key_pool = jax.random.split(key)
     sampled = jax.jit(jax.vmap(Sampler(env).sample))(jax.random.split(key_sample, count // 3))
     return jnp.concatenate([sampled, scenes.state_pool(env, key_pool, count - count // 3)])
+
+
+def states_of_runs(env: Humanoid, runs: Sequence[Path], count: int, seed: int) -> Float[np.ndarray, "n nq"]:
+    """About `count` states that the last policies of finished runs came through, as many of each run.
+
+    Raises:
+      FileNotFoundError: a run has no rollouts: it is not finished, or there is none.
+      ValueError: a run is of another body.
+    """
+    rng, each = np.random.default_rng(seed), -(-count // len(runs))
+    states = []
+    for run in runs:
+        path = RunFolder(run).rollouts
+        if not path.is_file():
+            raise FileNotFoundError(f"{str(path)!r} is missing: a run has it when it is finished")
+        with np.load(path) as arrays:
+            qpos = arrays["qpos"][arrays["alive"]]
+        if qpos.shape[1] != env.mj_model.nq:
+            raise ValueError(f"{str(run)!r} is not of the humanoid: {qpos.shape[1]} coordinates")
+        states.append(rng.choice(qpos, min(each, len(qpos)), replace=False))
+    return np.concatenate(states)
 
 
 def see(clip: ClipCheckpoint, env: Humanoid, qpos: Float[Array, "n nq"], key: Array) -> Seen:

@@ -130,7 +130,7 @@ def write(clip: ClipCheckpoint, env: Humanoid, folder: Path, key: Array, states:
             **json.loads((folder / TRAINING).read_text()),
             size=size,
             states=states,
-            figures=_summary(quality),
+            figures=summary(quality),
             rows=_rows(quality.prompts),
             classic=_classic_rows(classic),
             slopes=_rows(clip_judge.slopes(quality)),
@@ -152,7 +152,8 @@ def _classic_rows(scenes: dict[str, classic_judge.ClassicQuality]) -> str:
     )
 
 
-def _summary(quality: clip_judge.Quality) -> str:
+def summary(quality: clip_judge.Quality) -> str:
+    """Mean and worst of each kind, as a table."""
     kinds = {
         "every posture, arm state, tilt and task": quality.prompts,
         "postures with arms that no caption of training claimed": quality.combinations,
@@ -163,6 +164,9 @@ def _summary(quality: clip_judge.Quality) -> str:
     lines = ["| | mean | worst | |", "|---|---|---|---|"]
     for kind, figures in kinds.items():
         known = {sentence: value for sentence, value in figures.items() if np.isfinite(value)}
+        if not known:
+            lines.append(f"| {kind} | - | - | true of too few states |")
+            continue
         worst = min(known, key=known.__getitem__)
         lines.append(f"| {kind} | {np.mean(list(known.values())):.3f} | {known[worst]:.3f} | {worst} |")
     return "\n".join(lines)

@@ -90,6 +90,23 @@ def test_muon_moves_the_matrices_of_the_blocks_alone(scene_clip):
     assert chosen == {f"{at}.{part}.kernel": ((1,), (axis,)) for at in blocks for part, axis in last.items()}
 
 
+def test_states_of_runs_are_those_that_counted_as_many_of_each(env, tmp_path):
+    nq = env.mj_model.nq
+    for name, value, alive in (("a", 1.0, 8), ("b", 2.0, 3)):
+        (tmp_path / name).mkdir()
+        qpos = np.full((2, 8, nq), value)
+        qpos[:, alive:] = np.nan
+        lived = np.broadcast_to(np.arange(8) < alive, (2, 8))
+        np.savez(tmp_path / name / "rollouts.npz", qpos=qpos, alive=lived)
+    states = clip_judge.states_of_runs(env, [tmp_path / "a", tmp_path / "b"], 20, seed=0)
+    assert sorted(states[:, 0]) == [1.0] * 10 + [2.0] * 6  # the second has no more
+    with pytest.raises(FileNotFoundError, match=r"c.rollouts.npz' is missing"):
+        clip_judge.states_of_runs(env, [tmp_path / "c"], 20, seed=0)
+    np.savez(tmp_path / "a" / "rollouts.npz", qpos=np.zeros((2, 8, 2)), alive=np.ones((2, 8), bool))
+    with pytest.raises(ValueError, match="not of the humanoid: 2 coordinates"):
+        clip_judge.states_of_runs(env, [tmp_path / "a"], 20, seed=0)
+
+
 @pytest.mark.parametrize("wrong", [{"images": 100}, {"texts": 63}, {"batch": 3, "images": 150}])
 def test_a_batch_must_divide(wrong):
     with pytest.raises(ValueError, match=r"images is 100|texts is 63|batch is 3"):

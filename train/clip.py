@@ -96,7 +96,7 @@ def judge(config: JudgeConfig) -> None:
     """
     env, key = tasks.factory("kneeling")(), jax.random.key(config.seed)
     if config.runs:
-        states = clip_judge.states_of_runs(env, config.runs, STATES, config.seed)
+        states = clip_judge.states_of_runs(config.runs, STATES, config.seed)
         clip = jaxrm.load_clip(str(config.directory))
         print(clip_report.summary(clip_judge.judge_states(clip, env, jnp.asarray(states), key)))
         return

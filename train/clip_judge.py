@@ -93,19 +93,19 @@ def states_of_runs(env: Humanoid, runs: Sequence[Path], count: int, seed: int) -
     """About `count` states that the last policies of finished runs came through, as many of each run.
 
     Raises:
-      FileNotFoundError: a run has no rollouts: it is not finished, or there is none.
+      FileNotFoundError: there is no such run, or it has no rollouts yet.
       ValueError: a run is of another body.
     """
     rng, each = np.random.default_rng(seed), -(-count // len(runs))
     states = []
     for run in runs:
-        path = RunFolder(run).rollouts
-        if not path.is_file():
-            raise FileNotFoundError(f"{str(path)!r} is missing: a run has it when it is finished")
-        with np.load(path) as arrays:
+        folder = RunFolder(run)
+        if not (task := folder.read_config().task).startswith("humanoid/"):
+            raise ValueError(f"{str(run)!r} is of {task!r}, not of the humanoid")
+        if not folder.rollouts.is_file():
+            raise FileNotFoundError(f"{str(folder.rollouts)!r} is missing: is the run finished?")
+        with np.load(folder.rollouts) as arrays:
             qpos = arrays["qpos"][arrays["alive"]]
-        if qpos.shape[1] != env.mj_model.nq:
-            raise ValueError(f"{str(run)!r} is not of the humanoid: {qpos.shape[1]} coordinates")
         states.append(rng.choice(qpos, min(each, len(qpos)), replace=False))
     return np.concatenate(states)
 

@@ -17,7 +17,8 @@ from jaxrm.metrics import spearman
 from jaxrm.weights import files
 from train import classic_judge, clip_config, clip_judge, clip_report, clip_start, clip_update, muon
 from train import clip as program
-from train.config import OURS
+from train.config import OURS, PolicyConfig
+from train.folder import RunFolder
 from train.vocabulary import END, START, respelt, train_tokenizer
 
 
@@ -90,21 +91,21 @@ def test_muon_moves_the_matrices_of_the_blocks_alone(scene_clip):
     assert chosen == {f"{at}.{part}.kernel": ((1,), (axis,)) for at in blocks for part, axis in last.items()}
 
 
-def test_states_of_runs_are_those_that_counted_as_many_of_each(env, tmp_path):
-    nq = env.mj_model.nq
-    for name, value, alive in (("a", 1.0, 8), ("b", 2.0, 3)):
-        (tmp_path / name).mkdir()
-        qpos = np.full((2, 8, nq), value)
+def test_states_of_runs_are_those_that_counted_as_many_of_each(tmp_path):
+    a, b, other = (RunFolder(tmp_path / name) for name in ("a", "b", "other"))
+    for folder, value, alive in ((a, 1.0, 8), (b, 2.0, 3)):
+        folder.create(PolicyConfig("humanoid/kneeling"))
+        qpos = np.full((2, 8, 24), value)
         qpos[:, alive:] = np.nan
-        lived = np.broadcast_to(np.arange(8) < alive, (2, 8))
-        np.savez(tmp_path / name / "rollouts.npz", qpos=qpos, alive=lived)
-    states = clip_judge.states_of_runs(env, [tmp_path / "a", tmp_path / "b"], 20, seed=0)
+        np.savez(folder.rollouts, qpos=qpos, alive=np.broadcast_to(np.arange(8) < alive, (2, 8)))
+    states = clip_judge.states_of_runs([a.path, b.path], 20, seed=0)
     assert sorted(states[:, 0]) == [1.0] * 10 + [2.0] * 6  # the second has no more
-    with pytest.raises(FileNotFoundError, match=r"c.rollouts.npz' is missing"):
-        clip_judge.states_of_runs(env, [tmp_path / "c"], 20, seed=0)
-    np.savez(tmp_path / "a" / "rollouts.npz", qpos=np.zeros((2, 8, 2)), alive=np.ones((2, 8), bool))
-    with pytest.raises(ValueError, match="not of the humanoid: 2 coordinates"):
-        clip_judge.states_of_runs(env, [tmp_path / "a"], 20, seed=0)
+    b.rollouts.unlink()
+    with pytest.raises(FileNotFoundError, match=r"b.rollouts.npz' is missing"):
+        clip_judge.states_of_runs([b.path], 20, seed=0)
+    other.create(PolicyConfig("pendulum"))
+    with pytest.raises(ValueError, match="'pendulum', not of the humanoid"):
+        clip_judge.states_of_runs([other.path], 20, seed=0)
 
 
 @pytest.mark.parametrize("wrong", [{"images": 100}, {"texts": 63}, {"batch": 3, "images": 150}])

@@ -89,7 +89,7 @@ def held_out_states(env: Humanoid, key: Array, count: int) -> Float[Array, "n nq
     return jnp.concatenate([sampled, scenes.state_pool(env, key_pool, count - count // 3)])
 
 
-def states_of_runs(env: Humanoid, runs: Sequence[Path], count: int, seed: int) -> Float[np.ndarray, "n nq"]:
+def states_of_runs(runs: Sequence[Path], count: int, seed: int) -> Float[np.ndarray, "n nq"]:
     """About `count` states that the last policies of finished runs came through, as many of each run.
 
     Raises:

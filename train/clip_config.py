@@ -81,5 +81,5 @@ class JudgeConfig:
     seed: int = 1
     """Of the states and cameras that it is judged on."""
     runs: tuple[Path, ...] = ()
-    """Finished runs of the humanoid: judge on the states of their policies, drawn with random cameras and looks
+    """Finished runs of the humanoid: judge on their policies' states, drawn with random cameras and looks
     as the card's are, and leave the card as it is."""

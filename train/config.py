@@ -96,8 +96,6 @@ class PolicyConfig:
     """How actions move the body, e.g. position or torque; by default the task's own."""
     camera: str | None = None
     """A preset of the task; with --mjcf one of the model, or distance,azimuth,elevation[,height] (m, deg)."""
-    camera_spread: float | None = None
-    """Of the humanoid: each episode is seen from a camera up to so many degrees farther round, either way."""
     skin: str | None = None
     """How the humanoid looks: robot, which the default weights know, textured or plain."""
     substeps: int | None = None

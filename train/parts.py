@@ -21,8 +21,7 @@ from train.learner import Learner, TrainState
 from train.networks import Actor, make_actor, make_actor_critic, make_twin_critic
 from train.rewards import LoopReward
 
-# settings that are the environment's
-_CHOICES = ("control", "camera", "camera_spread", "skin", "substeps", "episode_length")
+_CHOICES = ("control", "camera", "skin", "substeps", "episode_length")  # settings that are the environment's
 EVAL_BLOCK = 1024  # poses at a time for the predicate
 
 # What a policy is judged with: its parameters, observation statistics, what the reward has learnt

@@ -18,21 +18,16 @@ from envs.humanoid.measure import Measures, measure
 from envs.kinematics import Kinematics
 from envs.physics import Physics, is_sane, simulate
 from envs.types import State
-from jaxrm.render import Camera, Scene, View
+from jaxrm.render import Camera, Scene
 from jaxrm.types import Pose
 
 START_NOISE = 0.01  # rad, m and per second, uniform: Humanoid-v4's
 MAX_SPEED = 200.0  # rad/s or m/s; beyond it the physics has come apart
 VELOCITY_SCALE = 0.1  # keeps velocities in the observation near 1
-_ROUND = 0x726E64  # of an episode's key, where its camera stands
 
 
 class Humanoid(Drawn):
-    """A task on the 17-actuator humanoid; see `envs.types.Env` for what the methods promise.
-
-    With `camera_spread` each episode is seen from somewhere else: from a camera so many degrees or fewer
-    farther round, either way. What fools one view then does not pay.
-    """
+    """A task on the 17-actuator humanoid; see `envs.types.Env` for what the methods promise."""
 
     def __init__(
         self,
@@ -44,14 +39,10 @@ class Humanoid(Drawn):
         control: str,
         episode_length: int,
         skin: str = "robot",
-        camera_spread: float = 0.0,
     ):
         if episode_length < 1:
             raise ValueError(f"episode_length is {episode_length}; it must be at least 1")
-        if not 0 <= camera_spread <= 180:
-            raise ValueError(f"camera_spread is {camera_spread}; it must be 0 to 180 degrees")
         self.name, self.goal, self.baseline, self.camera = name, goal, baseline, camera
-        self._spread: Any = np.radians(camera_spread).astype(np.float32)
         self._judge_by(bounds)
         self.episode_length = episode_length
         self.mj_model = body.make_spec(control, skin).compile()
@@ -76,13 +67,13 @@ class Humanoid(Drawn):
 
     @property
     def variables(self) -> Any:
-        """Camera, how far round it may stand, and which bounds count."""
-        return jax.tree.map(jnp.asarray, (self.camera, self._spread, self._chosen))
+        """Camera, and which bounds count."""
+        return jax.tree.map(jnp.asarray, (self.camera, self._chosen))
 
     def varied(self, variables: Any) -> "Humanoid":
         """The same body with another task's `variables`; they may be traced."""
         new = copy.copy(self)
-        new.camera, new._spread, new._chosen = variables
+        new.camera, new._chosen = variables
         return new
 
     def told(self, sentence: str) -> "Humanoid":
@@ -127,13 +118,6 @@ class Humanoid(Drawn):
         return jnp.concatenate(
             [physics.qpos[2:3], frame.reshape(9), physics.qpos[7:], linear, angular_and_joints]
         )
-
-    def view(self, pose: Pose, camera: Camera | None = None) -> View:
-        """From `camera`, or from the task's own, which stands where the pose's episode has it."""
-        if camera is None:
-            share = jax.random.uniform(jax.random.fold_in(pose.key, _ROUND), minval=-1, maxval=1)
-            camera = self.camera.turned(self._spread * share)
-        return super().view(pose, camera)
 
     def measures(self, pose: Pose) -> Measures:
         return measure(self.mj_model, self.kinematics(pose))

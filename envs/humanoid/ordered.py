@@ -123,7 +123,6 @@ class OrderedHumanoid(Humanoid):
         control: str,
         episode_length: int,
         skin: str = "robot",
-        camera_spread: float = 0.0,
     ):
         if START not in [course[0] for course in courses(instruction)]:
             raise ValueError(f"{wordings(instruction)[0]!r} cannot be done by a body that stands")
@@ -131,8 +130,7 @@ class OrderedHumanoid(Humanoid):
         goal = wordings(instruction)[0]
         self.watch = Watch(instruction, episode_length)
         self._goals = [CONDITIONS[ends(action)[1]] for action in instruction]
-        bounds = self._goals[-1]
-        super().__init__(name, goal, baseline, camera, bounds, control, episode_length, skin, camera_spread)
+        super().__init__(name, goal, baseline, camera, self._goals[-1], control, episode_length, skin)
         self.observation_size += 1
         self._start = self._start.at[7:].add(Sampler(self).arm_joints("hanging"))
 

@@ -18,9 +18,6 @@ EPISODE_LENGTH = 100  # steps of 15 ms, as in the paper
 CAMERA = Camera.free(
     distance=2.5, azimuth=145.0, elevation=-12.0, lookat=(0.0, 0.0, 0.72), body="torso", level=True
 )
-FRONT_CAMERA = Camera.free(
-    distance=2.5, azimuth=180.0, elevation=-12.0, lookat=(0.0, 0.0, 0.72), body="torso", level=True
-)
 FAR_CAMERA = Camera.free(
     distance=2.9, azimuth=145.0, elevation=-12.0, lookat=(0.0, 0.0, 0.88), body="torso", level=True
 )
@@ -28,7 +25,7 @@ FAR_CAMERA = Camera.free(
 PAPER_CAMERA = Camera.free(
     distance=3.5, azimuth=180.0, elevation=-10.0, lookat=(0.0, 0.0, 1.0), body="torso", level=True
 )
-CAMERAS = {"side": CAMERA, "front": FRONT_CAMERA, "far": FAR_CAMERA, "paper": PAPER_CAMERA}
+CAMERAS = {"side": CAMERA, "far": FAR_CAMERA, "paper": PAPER_CAMERA}
 
 
 class Task(NamedTuple):
@@ -85,7 +82,6 @@ def factory(name: str) -> Callable[..., Humanoid]:
         episode_length: int = EPISODE_LENGTH,
         skin: str = "robot",
         camera: str | Camera | None = None,
-        camera_spread: float = 0.0,
     ) -> Humanoid:
         """A task; `camera` as `pick_camera` takes it."""
         task = TASKS[name]
@@ -98,7 +94,6 @@ def factory(name: str) -> Callable[..., Humanoid]:
             control,
             episode_length,
             skin,
-            camera_spread,
         )
 
     return make
@@ -110,19 +105,11 @@ def ordered(name: str) -> Callable[..., OrderedHumanoid]:
         episode_length: int = ORDERED_LENGTH,
         skin: str = "robot",
         camera: str | Camera | None = None,
-        camera_spread: float = 0.0,
     ) -> OrderedHumanoid:
         """A task of order; `camera` as `pick_camera` takes it."""
         picked = pick_camera(camera, FAR_CAMERA)
         return OrderedHumanoid(
-            f"humanoid/{name}",
-            ORDERED[name],
-            BASELINE,
-            picked,
-            control,
-            episode_length,
-            skin,
-            camera_spread,
+            f"humanoid/{name}", ORDERED[name], BASELINE, picked, control, episode_length, skin
         )
 
     return make

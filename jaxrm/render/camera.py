@@ -66,14 +66,6 @@ class Camera:
         position = tuple(at - distance * step for at, step in zip(lookat, forward, strict=True))
         return cls(position, tuple(lookat), fovy, up, body, level)
 
-    def turned(self, angle: Float[Array, ""] | float) -> "Camera":
-        """The same farther round: by `angle` (radians) about the vertical through its target, as the azimuth
-        grows."""
-        cos, sin = jnp.cos(angle), jnp.sin(angle)
-        turn = jnp.eye(3).at[:2, :2].set(jnp.array([[cos, -sin], [sin, cos]]))
-        position, target, up = (jnp.asarray(x, jnp.float32) for x in (self.position, self.target, self.up))
-        return dataclasses.replace(self, position=target + turn @ (position - target), up=turn @ up)
-
     def placed(self, body_pos: Float[Array, "3"] | None) -> tuple[Float[Array, "3"], Float[Array, "3 3"]]:
         """Position and frame in the world; `body_pos` is where the followed body is."""
         offset = jnp.zeros(3) if body_pos is None else jnp.asarray(body_pos, jnp.float32)

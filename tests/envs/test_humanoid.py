@@ -249,25 +249,5 @@ def test_skins_leave_physics_alone(skin):
 def test_skins_and_cameras_have_names():
     with pytest.raises(ValueError, match="skin must be one of plain, textured, robot, not 'fur'"):
         envs.make("humanoid/kneeling", skin="fur")
-    with pytest.raises(
-        ValueError, match="camera must be one of side, front, far, paper or a Camera, not 'moon'"
-    ):
+    with pytest.raises(ValueError, match="camera must be one of side, far, paper or a Camera, not 'moon'"):
         envs.make("humanoid/kneeling", camera="moon")
-
-
-def test_an_episode_has_one_camera_within_the_spread():
-    env = envs.make("humanoid/standing", camera_spread=40.0)
-
-    def azimuth(qpos, key):
-        view = env.view(Pose(qpos, key))
-        back = view.camera_mat[:2, 2]  # away from what is looked at
-        return jnp.rad2deg(jnp.arctan2(-back[1], -back[0])) % 360
-
-    start = env.pose_at(env.mj_model.qpos0).qpos
-    keys = jax.random.split(jax.random.PRNGKey(0), 64)
-    found = jax.jit(jax.vmap(azimuth, in_axes=(None, 0)))(start, keys)
-    assert 105 <= found.min() < 115 and 175 < found.max() <= 185  # 145 is the task's own
-    moved = start.at[:2].add(jnp.array([3.0, -1.0]))
-    np.testing.assert_allclose(jax.jit(jax.vmap(azimuth, in_axes=(None, 0)))(moved, keys), found, rtol=1e-5)
-    with pytest.raises(ValueError, match="camera_spread is 200"):
-        envs.make("humanoid/standing", camera_spread=200.0)

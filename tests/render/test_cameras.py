@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mujoco import mjx
 
-from jaxrm.render import Camera, Scene
+from jaxrm.render import Scene
 
 MODES = ("fixed", "track", "trackcom", "targetbody", "targetbodycom")
 FIXTURES = "".join(
@@ -67,10 +67,3 @@ def test_mjx_puts_cameras_and_lights_where_mujoco_does(arm: mujoco.MjModel):
     for mode, view in views(jnp.asarray(data.qpos, jnp.float32)).items():
         for name, ours, theirs in zip(view._fields, view, scene.view(data, mode), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=2e-5, err_msg=f"{mode}: {name}")
-
-
-def test_turned_is_another_azimuth():
-    at = {"distance": 2.5, "elevation": -12.0, "lookat": (0.3, -0.2, 0.72)}
-    turned = Camera.free(azimuth=145.0, **at).turned(jnp.deg2rad(35.0))
-    for found, wanted in zip(turned.placed(None), Camera.free(azimuth=180.0, **at).placed(None), strict=True):
-        np.testing.assert_allclose(found, wanted, atol=1e-6)

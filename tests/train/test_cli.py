@@ -106,5 +106,3 @@ def test_the_skin_is_the_tasks_choice():
     assert make_env(plain).mj_model.ngeom != own.ngeom  # the robot wears marks
     with pytest.raises(ValueError, match="'pendulum' has no choice of skin"):
         make_env(PolicyConfig("pendulum", skin="plain"))
-    with pytest.raises(ValueError, match="'pendulum' has no choice of camera_spread"):
-        make_env(PolicyConfig("pendulum", camera_spread=30.0))

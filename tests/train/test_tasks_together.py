@@ -23,8 +23,7 @@ TASKS = ("kneeling", "arms-raised", "splits")
 
 @pytest.fixture(scope="module")
 def tasks():
-    wide = {"splits": {"camera_spread": 60.0}}
-    return [envs.make(f"humanoid/{name}", **wide.get(name, {})) for name in TASKS]
+    return [envs.make(f"humanoid/{name}") for name in TASKS]
 
 
 def test_variables_of_another_task_judge_and_look_as_it_does(tasks):

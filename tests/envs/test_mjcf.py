@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 import pytest
+from mujoco import mjx
 
 import envs
 import train
+from envs import physics
 from envs.mjcf import MjcfEnv
 from envs.mjcf_file import pick_camera, root_of, start_of
 from envs.types import Env, has_truth
@@ -120,6 +122,21 @@ def test_steps_are_those_of_plain_mujoco(request, body):
         ours, theirs = getattr(state.data, name), getattr(data, name)
         np.testing.assert_allclose([] if ours is None else ours, theirs, atol=2e-4)
     assert state.time == 3 and not state.terminated and not state.truncated
+
+
+def test_bodies_that_are_alike_share_one_trace_of_a_step(folder, monkeypatch):
+    traced = []
+
+    def step(model, data):
+        traced.append(model)
+        return mjx.step(model, data)
+
+    monkeypatch.setattr(physics, "_step", jax.jit(step))
+    arms = [MjcfEnv(folder / "arm.xml", substeps=substeps) for substeps in (1, 3)]
+    for env, worlds in zip(arms, (2, 5), strict=True):
+        state = jax.vmap(env.reset)(jax.random.split(jax.random.PRNGKey(0), worlds))
+        jax.make_jaxpr(jax.vmap(env.step))(state, jnp.zeros((worlds, env.action_size)))
+    assert len(traced) == 1
 
 
 def test_control_steps_last_about_17_ms(arm, floater):

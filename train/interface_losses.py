@@ -24,7 +24,7 @@ from jaxrm.rewards.prompts import ASK, DESCRIBE, Prompt, Tails, ask, describe
 from jaxrm.rewards.protocols import Reading, told_apart
 from jaxrm.weights import DecoderCheckpoint
 from train.films import Dataset
-from train.progress import DONE, draw_prefixes, lies, ranked, until
+from train.progress import draw_prefixes, is_done, lies, ranked, until
 from train.spoil import SPOILED, change_instructions, spoil
 from train.trajectories import Batch
 
@@ -206,7 +206,7 @@ def score_pairs(interface: Interface, said: Words, pairs: Pairs, asked: bool = F
         for part in (slice(0, 1), slice(1, None))
     )
     own, count = pairs.own[:, None], pairs.ends.shape[-1] - 1
-    done = pairs.levels == DONE
+    done = is_done(pairs.levels)
     rows = jnp.concatenate([own, pairs.other, jnp.repeat(own, count, axis=1)], axis=1)
     right = jnp.concatenate([jnp.ones((b, 1), bool), pairs.same[0], ~pairs.changed, done[:, 0, :-1]], axis=1)
     whole = jnp.repeat(first.mask, rows.shape[1] - count, axis=1)
@@ -266,9 +266,9 @@ def loss_of_scores(
         return -own.mean()
     kinds = pairs.same[0].shape[1]
     others, changed = scores.other[:, :kinds], scores.other[:, kinds:]
-    fails = pairs.levels[:, 1:, -1] < DONE
+    fails = ~is_done(pairs.levels[:, 1:, -1])
     if protocol == "success":
-        done = (pairs.levels == DONE).reshape(len(own), -1)
+        done = is_done(pairs.levels).reshape(len(own), -1)
         prefixes = scores.prefixes.reshape(done.shape)  # among them each whole film
         wrong = jnp.concatenate([pairs.spoiled, ~pairs.same[0], pairs.changed, ~done], axis=1)
         judged = jnp.concatenate([scores.all[:, 1:], others, changed, prefixes], axis=1)

@@ -16,7 +16,7 @@ from jaxrm.weights import DecoderCheckpoint
 from train.films import Dataset
 from train.interface_losses import Negatives, PairScores, Protocol, Words, draw_pairs, score_pairs
 from train.mesh import spread_rows
-from train.progress import DONE
+from train.progress import is_done
 from train.spoil import SPOILED
 from train.trajectories import FAILING
 
@@ -103,7 +103,7 @@ def _judge_block(interface: Interface, said: Words, data: Dataset, failing: Data
     moving = score_pairs(interface, said, pairs, asked=True)
     still = pairs._replace(trajectories=_one_frame(pairs.trajectories), failing=_one_frame(pairs.failing))
     static = score_pairs(interface, said, still, asked=True)
-    fails = pairs.levels[:, 1:, -1] < DONE
+    fails = ~is_done(pairs.levels[:, 1:, -1])
     wrong = jnp.concatenate([pairs.spoiled, fails, pairs.changed], axis=1)
     # of one frame a pair and its frozen film are the same: what rounding leaves between them is a tie
     alone = (jnp.round(static.all[:, 0], _DIGITS), jnp.round(_worse(static), _DIGITS))

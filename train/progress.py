@@ -54,6 +54,11 @@ def levels(
     return jnp.where(done(which), DONE - EXACT * missed, jnp.where(two & first, half, begun) - lying)
 
 
+def is_done(levels: Float[Array, "*batch"]) -> Bool[Array, "*batch"]:
+    """Whether prefixes of these levels carry out their instruction, be it within the tolerance alone."""
+    return levels >= DONE - EXACT
+
+
 def _far(signs: Signs, condition: Int[Array, ""]) -> Float[Array, "t"]:
     """How far each frame is from a condition, in units of its bounds' slack."""
     return -jnp.log(jnp.maximum(signs.near[:, condition], 1e-30))

@@ -13,7 +13,7 @@ from rich.console import Console
 
 import jaxrm
 from envs.humanoid.instructions import ACTIONS, INSTRUCTIONS, Action
-from envs.humanoid.motion_truth import CONDITIONS, Signs, ends, truth
+from envs.humanoid.motion_truth import CONDITIONS, TOLERANCE, Signs, ends, truth
 from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards import protocols
 from jaxrm.rewards.likelihood import Trajectories
@@ -32,7 +32,7 @@ from train.interface_losses import (
     score_rows,
     value_and_slope,
 )
-from train.progress import DONE
+from train.progress import DONE, is_done, until
 from train.spoil import SPOILED
 from train.trajectories import FAILING, FREE, Batch
 
@@ -40,6 +40,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 FRAMES, WIDTH = 6, 12
 VERBS = ("kneel", "get up", "sit", "stand up", "bow", "straighten")
 ENDS = {verb: ends(Action(verb)) for verb in VERBS}  # what begins and ends them
+INSIDE = np.exp(-0.5 * TOLERANCE)  # nearness of a body that meets an end half-way into the tolerance
 CONFIG = program.TrainingConfig(
     batch=6,
     others=2,
@@ -73,7 +74,7 @@ def data():
         which.append([action.verb for action in ACTIONS].index(verb))
     mask = np.ones((count, FRAMES), bool)
     mask[1, -1] = False
-    signs = Signs(jnp.asarray(holds), jnp.zeros((count, FRAMES)), jnp.asarray(holds, jnp.float32))
+    signs = Signs(jnp.asarray(holds), jnp.zeros((count, FRAMES)), jnp.asarray(holds * INSIDE, jnp.float32))
     done = jax.jit(jax.vmap(truth))(signs, jnp.asarray(mask))
     upright = jnp.array([0, 0, 1.2, 1, 0, 0, 0])
     qpos = jnp.broadcast_to(upright, (count, FRAMES, 7))
@@ -184,7 +185,7 @@ def test_bodies_that_fail(lm, data, failing):
     said = Words.of(lm, "contrastive", 1)
     many = failing[jnp.tile(jnp.arange(12), 20)]
     pairs = draw_pairs(jax.random.key(0), data, said, Negatives(0, 0, 0, failing=64), many)
-    assert pairs.failing.embeddings.shape[:2] == (12, 64) and not (pairs.levels[:, 1:] == DONE).any()
+    assert pairs.failing.embeddings.shape[:2] == (12, 64) and not is_done(pairs.levels[:, 1:]).any()
     looks = np.asarray(pairs.failing.embeddings[:, :, 0])
     # two films of twelve are of the same verb: those that begin as the own one does
     same = np.isclose(looks, np.asarray(data.embeddings[:, 0])[:, None], atol=1e-6).all(-1)
@@ -192,7 +193,12 @@ def test_bodies_that_fail(lm, data, failing):
     alike = (starts[:, None] == starts).sum(1) / 12
     np.testing.assert_allclose(same.mean(1), 0.5 + 0.5 * alike, atol=0.2)
     still = draw_pairs(jax.random.key(0), data, said, Negatives(0, 0, 0, failing=64), data)
-    assert 0.2 < np.asarray(still.levels[:, 1:] < DONE).mean() < 0.6  # half are of the own verb, and done
+    done = is_done(still.levels[:, 1:, -1])
+    assert 0.2 < np.asarray(~done).mean() < 0.6  # half are of the own verb, and done
+    scores = score_pairs(new(lm), said, still)
+    better = scores._replace(prefixes=scores.prefixes.at[:, 1:, -1].add(jnp.where(done, 1.0, 0.0)))
+    same = [float(loss_of_scores("contrastive", still, x, 1.0)) for x in (scores, better)]
+    assert same[0] == same[1], "what is done within the tolerance is not wrong"
 
 
 def test_prefixes(lm, data, failing):
@@ -200,12 +206,22 @@ def test_prefixes(lm, data, failing):
     said = Words.of(lm, "contrastive", 1)
     pairs = draw_pairs(jax.random.key(0), data, said, Negatives(1, 1, 1, failing=1, prefixes=3), failing)
     assert pairs.ends.shape == pairs.levels.shape == (12, 2, 4)
-    assert (pairs.levels[:, 0, -1] == DONE).all() and (pairs.levels[:, 1] < DONE).all()
+    assert is_done(pairs.levels[:, 0, -1]).all() and not is_done(pairs.levels[:, 1]).any()
+    assert (pairs.levels < DONE).all(), "all that is done is done within the tolerance alone"
     # films show what they end with from the fourth frame on
-    np.testing.assert_array_equal(pairs.levels[:, 0] == DONE, pairs.ends[:, 0] >= 3)
+    np.testing.assert_array_equal(is_done(pairs.levels[:, 0]), pairs.ends[:, 0] >= 3)
     scores = jax.jit(score_pairs)(new(lm), said, pairs)
     assert scores.prefixes.shape == (12, 2, 4)
     np.testing.assert_array_equal(scores.prefixes[:, 0, -1], scores.all[:, 0])
+    asked = Words.of(lm, "success", 1)
+    found = score_pairs(new(lm), asked, pairs).prefixes[:, 0]
+    seen = until(pairs.trajectories.mask[:, 0], pairs.ends[:, 0])
+    rows, first = (
+        jnp.repeat(pairs.own[:, None], 4, axis=1),
+        jax.tree.map(lambda x: x[:, 0], pairs.trajectories),
+    )
+    want = score_rows(new(lm), asked, first, rows, pairs.ends[:, 0] >= 3, visible=seen)
+    np.testing.assert_allclose(found, want, rtol=1e-4, err_msg="'True' of those that have done it")
     ended = pairs.failing.mask[:, 0] & (jnp.arange(FRAMES) <= pairs.ends[:, 1, 1:2])
     cut = Trajectories(pairs.failing.embeddings[:, 0], ended)
     want = score_rows(new(lm), said, cut, pairs.own[:, None], jnp.zeros((12, 1), bool))

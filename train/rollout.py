@@ -132,8 +132,7 @@ def spread_scores(
 
     Args:
       before: the last score before the unroll, of the episode that goes on in it; NaN where there is none.
-        It is held where an episode ends before the first scored step (and by "hold" until that step): a
-        line does not cross from one unroll to the next.
+        As between two scored steps, a line leads from it to the first one.
 
     Returns:
       NaN where no score belongs to the step's episode.
@@ -155,7 +154,7 @@ def spread_scores(
     )
     earlier_score = jnp.where(first, before, scores[earlier])
     fraction = (((step + 1) % every) / every).astype(scores.dtype)[:, None]
-    fraction = jnp.where(first, 1.0, fraction) if between == "linear" else jnp.zeros_like(fraction)
+    fraction = fraction if between == "linear" else jnp.zeros_like(fraction)
     fraction = jnp.where(((step + 1) % every == 0)[:, None], 1.0, fraction)
     fraction = jnp.where(same_later & same_earlier, fraction, jnp.where(same_earlier, 0.0, 1.0))
     mixed = earlier_score * (1 - fraction) + scores[later] * fraction

@@ -29,6 +29,17 @@ def test_scores_between_scored_steps_lie_on_lines_within_an_episode():
     np.testing.assert_allclose(spread[:, 1], [1, 1, 1, 1, 1, 1, 9, 9])
 
 
+@pytest.mark.parametrize("between", ["linear", "hold"])
+@pytest.mark.parametrize("end", [1, 3, 4, 6])
+def test_unrolls_behind_one_another_are_as_one_long_one(between, end):
+    """Where an unroll is no longer than the steps between two scores, there would be no line at all."""
+    scores, done = jnp.array([[1.0, 2.0], [5.0, 9.0]]), two_worlds(end)
+    whole = spread_scores(scores, done, 4, NONE, between)
+    first = spread_scores(scores[:1], done[:4], 4, NONE, between)
+    second = spread_scores(scores[1:], done[4:], 4, last_scores(first, done[:4]), between)
+    np.testing.assert_allclose(jnp.concatenate([first, second]), whole)
+
+
 def test_held_scores():
     before = jnp.array([7.0, jnp.nan])
     spread = spread_scores(jnp.array([[1.0, 1.0], [5.0, 9.0]]), two_worlds(5), 4, before, "hold")

@@ -241,6 +241,7 @@ class Session:
         result = {
             "task": config.task,
             "goal": goals[0] if len(goals) == 1 else list(goals) or None,
+            "success_of": seat.env.goal if known else None,  # the task's own where nobody knows the goal's
             "reward": self.parts.reward.name,
             "algo": config.algo,
             "seed": config.seed,

@@ -11,6 +11,12 @@ from envs.humanoid.captions import LINKS, SUBJECTS, attributive
 from envs.humanoid.concepts import ARMS, DETAILS, POSTURES, SOUND
 
 _CONCEPTS = {**POSTURES, **ARMS, **DETAILS}
+JOINTS = (" ", " and ")  # between a posture and arms; commas are no words
+
+
+def _plain(text: str) -> str:
+    """Neither case nor spaces, commas or what ends a sentence change what it says."""
+    return " ".join(re.sub(r"[,;:]", " ", text.lower()).rstrip(" .!?").split())
 
 
 def _any_of(words: tuple[str, ...]) -> str:
@@ -25,7 +31,7 @@ def concepts_of(sentence: str) -> tuple[str, ...] | None:
     """Names of what a sentence claims, a posture first; None: it is not of the language that captions speak,
     claims nothing, or denies something.
     """
-    plain = " ".join(sentence.lower().split()).rstrip(".")
+    plain = _plain(sentence)
     head = _HEAD.match(plain)
     names = _tails().get(plain[head.end() :]) if head else None
     return names or _attributives().get(plain)
@@ -48,13 +54,13 @@ def _tails() -> dict[str, tuple[str, ...]]:
     """What may follow the subject -> the concepts that it claims: one, or a posture with arms. Not one with a
     detail: its bounds may exclude the posture's, as those of leaning do for a body that stands."""
     known: dict[str, tuple[str, ...]] = {
-        phrase: (name,) for name, concept in _CONCEPTS.items() for phrase in concept.phrases
+        _plain(phrase): (name,) for name, concept in _CONCEPTS.items() for phrase in concept.phrases
     }
     for posture, other in itertools.product(POSTURES, ARMS):
         for first, joint, second in itertools.product(
-            POSTURES[posture].phrases, (" ", ", "), _CONCEPTS[other].phrases
+            POSTURES[posture].phrases, JOINTS, _CONCEPTS[other].phrases
         ):
-            known.setdefault(first + joint + second, (posture, other))
+            known.setdefault(_plain(first + joint + second), (posture, other))
     return known
 
 

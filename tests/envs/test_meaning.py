@@ -43,8 +43,12 @@ def test_what_nobody_can_measure_is_none(sentence):
     assert concepts_of(sentence) is None and bounds_of(sentence) is None
 
 
-def test_case_spaces_and_a_full_stop_do_not_matter():
-    sentence = " A humanoid robot  kneeling, with its arms crossed."
+@pytest.mark.parametrize(
+    "sentence",
+    [" A humanoid robot  kneeling, with its arms crossed.", "a Robot, kneeling and with crossed arms!",
+     "the humanoid is on its knees , with its arms crossed"],
+)  # fmt: skip
+def test_case_spaces_and_marks_do_not_matter(sentence):
     assert concepts_of(sentence) == ("kneeling", "crossed")
 
 

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import pytest
 
+import envs
 import train
 from bench import runs
 from train.checkpoint import Checkpoints
@@ -81,6 +82,7 @@ def test_the_folder_holds_what_the_design_says(finished):
     names = "env_steps wall_seconds compile_seconds env_steps_per_second reward_start reward_end"
     assert {*names.split(), "success_start", "success_end", "nan_resets"} <= set(result)
     assert result["env_steps"] == ITERATIONS * 16 * 8
+    assert result["success_of"] == envs.make("pendulum").goal
     rollouts = np.load(finished.folder / "rollouts.npz")
     assert rollouts["qpos"].shape == (3, 200, 1) and rollouts["qpos"].dtype == np.float32
     assert rollouts["reward"].shape == rollouts["success"].shape == (3, 200)

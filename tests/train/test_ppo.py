@@ -1,12 +1,19 @@
 """The learner's arithmetic against loops and closed forms, in float64."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from train import ppo
+from train.config import PolicyConfig
+from train.learner import Experience
 from train.networks import init_statistics, make_actor, make_actor_critic
+from train.rewards import scale_rewards
+from train.rollout import Transition
+from train.sums import AXIS
 
 GAMMA, LAMBDA = 0.9, 0.8
 
@@ -48,6 +55,58 @@ def test_advantages_equal_a_plain_loop():
     expected = gae_by_loop(*steps)
     np.testing.assert_allclose(advantages, expected, atol=1e-12)
     np.testing.assert_allclose(targets, expected + np.where(steps[-1], steps[1], 0.0), atol=1e-12)
+
+
+def test_an_unroll_becomes_samples():
+    """What ended by a time limit goes on by the value of the state that it reached; what terminated does not.
+    The observations of every step and of what it reached differ, so that none can stand for another."""
+    rewards, _, _, terminated, truncated, valid = map(jnp.asarray, random_steps())
+    actor = make_actor(3, 2, hidden=(5,))
+    networks = make_actor_critic(actor, 3, hidden=(4,))
+    params = networks.init(jax.random.PRNGKey(0))
+    params["value"] = jax.tree.map(lambda x: x + 0.3, params["value"])
+    obs, next_obs = jax.random.normal(jax.random.PRNGKey(1), (2, *rewards.shape, 3))
+    taken = jax.random.normal(jax.random.PRNGKey(2), (*rewards.shape, 2)), rewards + 1
+    pose: tuple = ()
+    steps = Transition(obs, taken, next_obs, pose, -rewards, terminated, truncated, valid)  # pyright: ignore
+    stats = init_statistics(jnp.zeros(3))
+    state = SimpleNamespace(params=params, obs_stats=stats, reward_stats=SimpleNamespace(mean=0.5, std=2.0))
+    config = PolicyConfig("pendulum", gamma=GAMMA, gae_lambda=LAMBDA, normalize_reward=True)
+    learner = ppo.Ppo(config, networks)
+
+    def make(experience: Experience) -> ppo.Samples:
+        return learner.make_samples(state, experience)  # pyright: ignore[reportArgumentType]
+
+    one = jax.tree.map(lambda x: x[None], Experience(steps, rewards, valid))
+    samples = jax.tree.map(lambda x: x[0], jax.vmap(make, axis_name=AXIS)(one))
+
+    values, beyond = (np.asarray(networks.values(params, stats, x)) for x in (obs, next_obs))
+    scaled = (np.asarray(rewards) - 0.5) * (1 - GAMMA) / 2.0
+    advantages = gae_by_loop(scaled, values, beyond, *map(np.asarray, (terminated, truncated, valid)))
+    np.testing.assert_allclose(samples.target, advantages + np.where(valid, values, 0.0), atol=1e-12)
+    some = advantages[np.asarray(valid)]
+    normal = (advantages - some.mean()) / (some.std() + 1e-8)
+    np.testing.assert_allclose(samples.advantage[valid], normal[np.asarray(valid)], atol=1e-10)
+    np.testing.assert_array_equal(samples.weight, valid)
+    np.testing.assert_array_equal(samples.log_prob, rewards + 1)
+    last = np.asarray(truncated & ~terminated & valid)
+    np.testing.assert_allclose(samples.target[last], (scaled + GAMMA * beyond)[last], atol=1e-12)
+    over = np.asarray(terminated & valid)
+    np.testing.assert_allclose(samples.target[over], scaled[over], atol=1e-12)
+    assert last.sum() > 3 and over.sum() > 3
+
+
+def test_rewards_are_scaled_so_that_returns_are_of_order_one():
+    stats = SimpleNamespace(mean=jnp.float32(2.0), std=jnp.float32(4.0))
+    rewards = jnp.array([2.0, 6.0, -2.0], jnp.float32)
+    config = PolicyConfig("pendulum", gamma=0.75, normalize_reward=True)
+    scaled = scale_rewards(config, stats, rewards)
+    np.testing.assert_allclose(scaled, [0.0, 0.25, -0.25], rtol=1e-6)
+    assert scaled.dtype == rewards.dtype
+    nothing_seen = scale_rewards(config, SimpleNamespace(mean=2.0, std=0.0), rewards)
+    assert np.isfinite(nothing_seen).all()
+    plain = PolicyConfig("pendulum", gamma=0.75, normalize_reward=False)
+    np.testing.assert_array_equal(scale_rewards(plain, stats, rewards), rewards)
 
 
 def test_truncation_bootstraps_the_true_final_state_and_termination_nothing():

@@ -204,6 +204,19 @@ def test_every_row_holds_the_score_of_the_state_it_reached():
     )  # episodes did end, and their ends were not those of the starts that followed
 
 
+def test_rewards_are_normalised_as_of_now():
+    """Rows keep the reward itself: what was seen since they were written counts when they are drawn."""
+    settings = small(reward="clip", normalize_reward=True, gamma=0.75)
+    state, _ = run(settings, 2, angle_reward())
+    learner = make_learner(settings, 3, 1)
+    keys = jax.random.split(jax.random.PRNGKey(0), settings.num_shards)
+    for mean, std in ((0.0, 1.0), (0.5, 2.0)):
+        seen = state.reward_stats.replace(mean=jnp.float32(mean), std=jnp.float32(std))
+        batch = learner.draw_batch(state._replace(reward_stats=seen), state.memory, keys)
+        want = (batch.next_obs[..., 0] - mean) * 0.25 / std
+        np.testing.assert_allclose(batch.reward, want, atol=1e-6)
+
+
 def test_nothing_is_learnt_and_actions_are_uniform_before_learning_starts():
     settings = small()
     learner = make_learner(settings, 3, 1)

@@ -98,7 +98,8 @@ def report(
     held = {name: part.done_only() for name, part in data.items() if name not in ("train", FAILING)}
     failing = Films.of(data).held
     interface_report.write(config.folder, config.protocol, lm, interface, held, failing, key)
-    console.print(interface_report.shown(config.folder), highlight=False, soft_wrap=True)
+    suite = {config.folder.name: interface_report.read_suite(config.folder)}
+    console.print(interface_report.shown(suite), highlight=False, soft_wrap=True)
 
 
 def new_interface(config: TrainingConfig, lm: DecoderCheckpoint, data: Dataset, key: Array) -> Interface:

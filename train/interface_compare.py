@@ -4,34 +4,90 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import tyro
 from rich.console import Console
 
-from jaxrm.weights.files import read_json
-from train.interface_report import TRAINING, read_suite, shown
+import jaxrm
+from jaxrm.weights.files import find, read_json, write_json
+from train.interface_data import Source, make_or_load
+from train.interface_report import TRAINING, measure, read_suite, shown
+from train.trajectories import FAILING
 
 
 @dataclass(frozen=True)
 class SuiteConfig:
-    """Print what trained interfaces reached on what was held out."""
+    """Print what trained interfaces reached on what was held out, or judge them again on other films."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Their folders."""
+    """Their folders, or names of those that come with us."""
+    films_seed: int | None = None
+    """Judge again, on films of this seed; without, what their training measured."""
+    judged: int = 256
+    """Films of each kind that is held out, and of bodies that fail."""
+    data: Path | None = None
+    """A file for those films: written where it is not there, else read."""
+    out: Path | None = None
+    """A JSON file for the suites."""
 
     def __post_init__(self) -> None:
         if not self.runs:
             raise ValueError("name the folder of an interface: python -m train suite runs/NAME")
+        if self.judged < 1:
+            raise ValueError(f"judged is {self.judged}, wanted 1 at least")
+        if self.data is not None and self.films_seed is None:
+            raise ValueError("data holds films to judge by: say which with films_seed")
 
 
 def suite(config: SuiteConfig) -> None:
-    """Prints what their training measured; of several interfaces also all of them beside each other."""
-    tables = shown(*config.runs)
-    if len(config.runs) > 1:
-        tables += f"\n\n{compared(config.runs)}"
+    """Prints the suites; of several interfaces also all of them beside each other."""
+    folders = list(dict.fromkeys(find(run) for run in config.runs))
+    suites = (
+        {folder: read_suite(folder) for folder in folders}
+        if config.films_seed is None
+        else judged_again(folders, config.films_seed, config.judged, config.data)
+    )
+    tables = shown({folder.name: suite for folder, suite in suites.items()})
+    if len(folders) > 1:
+        tables += f"\n\n{compared(suites)}"
     Console().print(tables, highlight=False, soft_wrap=True)
+    if config.out is not None:
+        write_json(config.out, {str(run): suites[find(run)] for run in config.runs})
+
+
+def judged_again(
+    folders: Sequence[Path], films_seed: int, judged: int, data: Path | None
+) -> dict[Path, dict[str, Any]]:
+    """The suites of trained interfaces on films that their training did not make.
+
+    Raises:
+      FileNotFoundError: a folder does not say how its interface was trained.
+      ValueError: the films are those of a training, or interfaces belong to different towers.
+    """
+    options = {folder: _trained_with(folder) for folder in folders}
+    for folder, made in options.items():
+        if made["films_seed"] == films_seed:
+            raise ValueError(f"films of seed {films_seed} are those that {str(folder)!r} was trained on")
+    models = sorted({made["model"] for made in options.values()})
+    if len(models) > 1:
+        raise ValueError(f"the interfaces look through {' and '.join(models)}: judge those of one at a time")
+    films = make_or_load(Source(models[0], judged, judged, films_seed), data)
+    held = {name: part.done_only() for name, part in films.items() if name not in ("train", FAILING)}
+    suites = {}
+    for folder, made in options.items():
+        lm, interface = jaxrm.load_decoder(made["lm"]), jaxrm.load_interface(folder)
+        key = jax.random.key(films_seed)
+        suites[folder] = measure(made["protocol"], lm, interface, held, films[FAILING], key)
+    return suites
+
+
+def _trained_with(folder: Path) -> dict[str, Any]:
+    if not (folder / TRAINING).is_file():
+        raise FileNotFoundError(f"{str(folder)!r} has no {TRAINING}: was its interface trained here?")
+    return read_json(folder / TRAINING)["options"]
 
 
 class _Column(NamedTuple):
@@ -45,18 +101,18 @@ class _Column(NamedTuple):
         return f"{self.protocol}, {depth}, {seeds} seed{'s' if seeds > 1 else ''}"
 
 
-def compared(folders: Sequence[Path]) -> str:
-    """A Markdown table: the share of pairs in the right order by kind of perturbation and by what was held
-    out, of each protocol and depth; the mean of training seeds and, of several, the lowest and highest.
+def compared(suites: Mapping[Path, dict[str, Any]]) -> str:
+    """A Markdown table of suites by their interfaces' folders: the share of pairs in the right order by kind
+    of perturbation and by what was held out, of each protocol and depth; the mean of training seeds and, of
+    several, the lowest and highest.
 
     Raises:
-      FileNotFoundError: a folder has no suite.
+      FileNotFoundError: a folder does not say how its interface was trained.
     """
     columns: dict[_Column, list[dict[str, tuple[float, float]]]] = {}
-    for folder in dict.fromkeys(folders):
-        options = read_json(folder / TRAINING)["options"]
-        figures = _figures(read_suite(folder))
-        columns.setdefault(_Column(options["protocol"], options["layers"]), []).append(figures)
+    for folder, suite in suites.items():
+        options = _trained_with(folder)
+        columns.setdefault(_Column(options["protocol"], options["layers"]), []).append(_figures(suite))
     titles = [column.title(len(seeds)) for column, seeds in columns.items()]
     names = dict.fromkeys(chain.from_iterable(seeds[0] for seeds in columns.values()))
     head = ["right in pairs (chance .50)", *titles, "one frame only"]

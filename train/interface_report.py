@@ -1,7 +1,9 @@
 """What is written beside a trained interface: how it was made, its suite, likelihoods over time, its card."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -46,16 +48,15 @@ def write_training(config: TrainingConfig, losses: list[float], seconds: float) 
     write_json(config.folder / TRAINING, made)
 
 
-def write(
-    folder: Path,
+def measure(
     protocol: Protocol,
     lm: DecoderCheckpoint,
     interface: Interface,
     held: dict[str, Dataset],
     failing: Dataset,
     key: Array,
-) -> None:
-    """Judges an interface and writes its suite, likelihoods over time, and card.
+) -> dict[str, Any]:
+    """Judges an interface: its suite, as `SUITE` holds it.
 
     Args:
       held: trajectories that did what they were to do, of each kind that is held out.
@@ -71,23 +72,29 @@ def write(
         }
         for name, part in found.items()
     }
-    write_json(
-        folder / SUITE, {"protocol": protocol, "rows": [row._asdict() for row in together], "sets": sets}
-    )
+    return {"protocol": protocol, "rows": [row._asdict() for row in together], "sets": sets}
+
+
+def write(
+    folder: Path,
+    protocol: Protocol,
+    lm: DecoderCheckpoint,
+    interface: Interface,
+    held: dict[str, Dataset],
+    failing: Dataset,
+    key: Array,
+) -> None:
+    """Judges an interface as `measure` does and writes its suite, likelihoods over time, and card."""
+    write_json(folder / SUITE, measure(protocol, lm, interface, held, failing, key))
     draw_over_time(folder / OVER_TIME, protocol, lm, interface, held[UNSEEN])
     write_card(folder)
 
 
-def shown(*folders: Path) -> str:
-    """The suites of trained interfaces as Markdown tables.
-
-    Raises:
-      FileNotFoundError: a folder has none.
-    """
+def shown(suites: Mapping[str, Mapping[str, Any]]) -> str:
+    """Suites by the names of their interfaces, as Markdown tables."""
     protocols, lines = {}, []
-    for folder in folders:
-        suite, name = read_suite(folder), str(folder)
-        name = suite["protocol"] if len(folders) == 1 else f"{suite['protocol']} ({folder.name})"
+    for title, suite in suites.items():
+        name = suite["protocol"] if len(suites) == 1 else f"{suite['protocol']} ({title})"
         protocols[name] = [PerturbationRow(**row) for row in suite["rows"]]
         for held, figures in suite["sets"].items():
             cells = (name, held, *(f"{figures[k]:.3f}" for k in ("accuracy", "one frame only")))
@@ -216,7 +223,7 @@ def write_card(folder: Path) -> None:
         layers="Linear, each frame by itself" if not layers else f"{layers} causal block(s) over the frames",
         parameters=sum(int(np.prod(x.shape)) for x in jax.tree.leaves(interface)),
         losses=", ".join(f"{loss:.3f}" for loss in made["losses"]),
-        suite=shown(folder),
+        suite=shown({folder.name: read_suite(folder)}),
         played=_played(options["episodes"]),
         over_time=OVER_TIME,
         **{name: options[name] for name in ("model", "lm", "batch", "epochs", "trajectories", "wordings")},

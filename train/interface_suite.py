@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from envs.humanoid import motion_truth
 from envs.humanoid.instructions import CHANGES
 from jaxrm.metrics.reorder import Order
 from jaxrm.metrics.suite import PerturbationRow, Scores, perturbation_rows
@@ -63,7 +64,7 @@ def judge(
     sets = {name: (data, failing, unknown if name == UNSEEN else known) for name, data in held.items()}
     some = held[UNSEEN][slice(LENGTH_COUNT)]
     for name, rate in LENGTHS.items():
-        sets[name] = resampled(some, rate), resampled(failing, rate), unknown
+        sets[name] = resampled(some, rate).done_only(), resampled(failing, rate), unknown
     keys = jax.random.split(key, len(sets))
     return {
         name: _judge_set(interface, said, data, bad, key)
@@ -72,14 +73,16 @@ def judge(
 
 
 def resampled(data: Dataset, rate: float) -> Dataset:
-    """Films of `rate` times as many frames: some left out, or shown twice and more; in double the places."""
+    """Films of `rate` times as many frames: some left out, or shown twice and more; in double the places. The
+    oracle judges what is left: between two looks the body may have passed what it was to do."""
     count, t = data.batch.mask.shape
     place = jnp.floor(jnp.arange(2 * t) / rate).astype(jnp.int32)
     there = jnp.minimum(place, t - 1)
     mask = data.batch.mask[:, there] & (place < t)
     order = Order(jnp.broadcast_to(there, (count, 2 * t)), mask)
     signs = jax.tree.map(order.of, data.batch.signs)
-    batch = data.batch._replace(qpos=order.of(data.batch.qpos), mask=mask, signs=signs)
+    truth = jax.jit(jax.vmap(motion_truth.truth))(signs, mask)
+    batch = data.batch._replace(qpos=order.of(data.batch.qpos), mask=mask, signs=signs, truth=truth)
     return Dataset(batch, order.of(data.embeddings))
 
 

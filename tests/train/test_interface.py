@@ -18,7 +18,7 @@ from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards import protocols
 from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.weights.table import leaves_by_path
-from train import dataset_file, interface_data, interface_report, interface_suite
+from train import dataset_file, interface_compare, interface_data, interface_report, interface_suite
 from train import interface as program
 from train.films import Dataset
 from train.interface_align import align, spliced
@@ -257,32 +257,55 @@ def test_the_suite(lm, data, failing, tmp_path, monkeypatch):
     rows = {row["name"]: row for row in suite["rows"]}
     assert rows["frozen"]["pairs"] == 22 and rows["frozen"]["static_accuracy"] == 0.5
     assert set(suite["sets"]) >= {"speeds", "starts and wordings", "half as long", "twice as long"}
-    shown = interface_report.shown(tmp_path)
+    shown = interface_report.shown({"a": suite})
     assert "another motion's" in shown and FAILING in shown and shown in (tmp_path / "README.md").read_text()
     card = (tmp_path / "README.md").read_text()
     assert "--episodes runs/played" in card and "(runs `played`)" in card
     assert (tmp_path / interface_report.OVER_TIME).stat().st_size > 1000
-    assert "contrastive (a)" not in shown and f"({tmp_path.name})" in interface_report.shown(
-        tmp_path, tmp_path
-    )
+    both = interface_report.shown({"a": suite, "b": suite})
+    assert "contrastive (a)" not in shown and "contrastive (a)" in both and "contrastive (b)" in both
     with pytest.raises(FileNotFoundError, match="no suite"):
-        interface_report.shown(tmp_path / "nothing")
+        interface_report.read_suite(tmp_path / "nothing")
+
+
+def test_judged_again_on_other_films(lm, data, failing, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(interface_suite, "BLOCK", 12)
+    config = replace(CONFIG, out=tmp_path, lm="instruct-lm")
+    jaxrm.save_interface(new(lm), tmp_path)
+    interface_report.write_training(config, [3.0], 60.0)
+    films = {"train": data, "speeds": data, interface_suite.UNSEEN: data[:10], FAILING: failing}
+    asked = []
+    monkeypatch.setattr(
+        interface_compare, "make_or_load", lambda source, file: asked.append((source, file)) or films
+    )
+    again = interface_compare.SuiteConfig((tmp_path,), films_seed=3, judged=12, out=tmp_path / "again.json")
+    interface_compare.suite(again)
+    assert asked == [(interface_data.Source(config.model, 12, 12, 3), None)]
+    suite = json.loads((tmp_path / "again.json").read_text())[str(tmp_path)]
+    rows = {row["name"]: row for row in suite["rows"]}
+    assert rows["frozen"]["pairs"] == 22 and "twice as long" in suite["sets"]
+    assert "another motion's" in capsys.readouterr().out and not (tmp_path / interface_report.SUITE).exists()
+    with pytest.raises(ValueError, match="films of seed 0 are those that"):
+        interface_compare.suite(replace(again, films_seed=0))
+    with pytest.raises(ValueError, match="with films_seed"):
+        replace(again, films_seed=None, data=tmp_path / "films")
+    with pytest.raises(FileNotFoundError, match="no checkpoint 'nothing'"):
+        interface_compare.suite(replace(again, runs=(Path("nothing"),)))
 
 
 def test_seeds_beside_each_other(tmp_path):
     """Mean, lowest and highest over seeds; what a protocol lacks is empty."""
 
-    def lay(name: str, protocol: str, kinds: dict[str, float]) -> Path:
+    def lay(name: str, protocol: str, kinds: dict[str, float]) -> tuple[Path, dict]:
         (tmp_path / name).mkdir()
         rows = [{"name": kind, "accuracy": value, "static_accuracy": 0.5} for kind, value in kinds.items()]
         sets = {"speeds": {"accuracy": 0.7, "one frame only": 0.4}}
         suite, made = {"rows": rows, "sets": sets}, {"options": {"protocol": protocol, "layers": 1}}
-        (tmp_path / name / interface_report.SUITE).write_text(json.dumps(suite))
         (tmp_path / name / interface_report.TRAINING).write_text(json.dumps(made))
-        return tmp_path / name
+        return tmp_path / name, suite
 
     runs = [lay(f"c{i}", "contrastive", {"side": 0.5 + i / 4, "verb": 1.0}) for i in range(3)]
-    table = compared([*runs, lay("m", "ml", {"side": 0.25})]).splitlines()
+    table = compared(dict([*runs, lay("m", "ml", {"side": 0.25})])).splitlines()
     assert table[0].split(" | ")[1:] == [
         "contrastive, 1 block, 3 seeds",
         "ml, 1 block, 1 seed",
@@ -299,6 +322,12 @@ def test_films_of_another_length(data):
     np.testing.assert_array_equal(half.embeddings[0, :3], data.embeddings[0, ::2])
     np.testing.assert_array_equal(double.embeddings[1, 1:10:2], data.embeddings[1, :5])
     assert double.batch.mask.sum(1).tolist() == (2 * data.batch.mask.sum(1)).tolist()
+    assert half.batch.done.all() and double.batch.done.all()
+    signs = data.batch.signs
+    passed = signs._replace(holds=signs.holds.at[:, ::2].set(False))  # in the frames between alone
+    assert not interface_suite.resampled(
+        Dataset(data.batch._replace(signs=passed), data.embeddings), 0.5
+    ).batch.done.any(), "what happened between two looks was not seen"
 
 
 def test_trajectories_there_and_back(data, tmp_path, monkeypatch):

@@ -53,6 +53,21 @@ def keeper(config: PolicyConfig, number: int) -> Callable[[Any, Path], None]:
     return keep
 
 
+def files_of(runs: Sequence[Path]) -> list[Path]:
+    """What runs have kept.
+
+    Raises:
+      FileNotFoundError: a run has kept no episodes.
+    """
+    found = []
+    for run in runs:
+        files = sorted(RunFolder(run).episodes.glob("*.npz"))
+        if not files:
+            raise FileNotFoundError(f"{str(run)!r} has kept no episodes: train it with --keep-episodes N")
+        found += files
+    return found
+
+
 def read(runs: Sequence[Path], model: str, frames: int) -> Dataset | None:
     """What runs have kept, in films of as many frames; None of no runs.
 
@@ -62,12 +77,8 @@ def read(runs: Sequence[Path], model: str, frames: int) -> Dataset | None:
     """
     if not runs:
         return None
-    parts, stamp = [], seen_by(model)
-    for run in runs:
-        files = sorted(RunFolder(run).episodes.glob("*.npz"))
-        if not files:
-            raise FileNotFoundError(f"{str(run)!r} has kept no episodes: train it with --keep-episodes N")
-        parts += [load(stamp, file, (NAME,))[NAME] for file in files]
+    stamp = seen_by(model)
+    parts = [load(stamp, file, (NAME,))[NAME] for file in files_of(runs)]
     longest = max(part.embeddings.shape[1] for part in parts)
     if longest > frames:
         raise ValueError(f"episodes of {longest} frames are longer than films, which have {frames}")

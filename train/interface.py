@@ -20,8 +20,9 @@ from jaxtyping import Array, Float
 from rich.console import Console
 
 import jaxrm
+from envs.humanoid.motions import FRAMES
 from jaxrm.models.interface import Interface, InterfaceConfig
-from jaxrm.rewards.likelihood import check_fit
+from jaxrm.rewards.likelihood import check_fit, check_room
 from jaxrm.weights import DecoderCheckpoint
 from jaxrm.weights.fingerprint import label
 from train import episodes, interface_report
@@ -53,13 +54,12 @@ def main(config: TrainingConfig) -> None:
     """
     check_free(config.folder, config.overwrite)
     console, begun = Console(), time.time()
-    lm = jaxrm.load_decoder(config.lm)
+    lm, said = prepare(config)
     data = make_or_load(config.source, config.data)
     key_model, key_align, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 4)
     played = episodes.read(config.episodes, config.model, data["train"].embeddings.shape[1])
     films = Films.of(data, *([] if played is None else [played, told_the_same(config, played)]))
     interface = new_interface(config, lm, films.all, key_model)
-    said = Words.of(lm, config.protocol, config.wordings)
     if config.align:
         interface, misfits = align(interface, lm, films.all, key_align, config.align)
         console.print(f"words for single frames: misfit {misfits[0]:.3f}, now {misfits[-1]:.3f}")
@@ -77,6 +77,27 @@ def main(config: TrainingConfig) -> None:
         line = f"epoch {len(losses):>3}  loss {losses[-1]:.4f}  {time.time() - begun:5.0f} s"
         console.print(line, highlight=False)
     report(config, lm, interface, data, key_judge, console)
+
+
+def prepare(config: TrainingConfig) -> tuple[DecoderCheckpoint, Words]:
+    """The decoder and what it is told. Films take minutes: what can be refused without them is refused here.
+
+    Raises:
+      FileNotFoundError: a model is not there, or a run has kept no episodes.
+      ValueError: the decoder's context is too short, or the batch does not divide over the devices.
+    """
+    _check_batch(config)
+    episodes.files_of(config.episodes)
+    jaxrm.load_clip(config.model)
+    lm = jaxrm.load_decoder(config.lm)
+    said = Words.of(lm, config.protocol, config.wordings)
+    check_room(lm.model, len(said.reading.before), FRAMES, _longest(said))
+    return lm, said
+
+
+def _check_batch(config: TrainingConfig) -> None:
+    if config.batch % jax.device_count():
+        raise ValueError(f"a batch of {config.batch} is no multiple of the {jax.device_count()} devices")
 
 
 def told_the_same(config: TrainingConfig, played: Dataset) -> Dataset:
@@ -141,8 +162,7 @@ def start(config: TrainingConfig, interface: Interface, count: int) -> TrainingS
     Raises:
       ValueError: fewer trajectories than a batch, or a batch that does not divide over the devices.
     """
-    if config.batch % jax.device_count():
-        raise ValueError(f"a batch of {config.batch} is no multiple of the {jax.device_count()} devices")
+    _check_batch(config)
     if count < config.batch:
         raise ValueError(f"{count} trajectories are fewer than a batch of {config.batch}")
     weights: Any = interface  # optax's types know no modules

@@ -18,6 +18,7 @@ from envs.humanoid.postures import LEGS as LEG_POSTURES
 from envs.humanoid.postures import Sampler
 
 STEP_SECONDS = 0.015  # of one control step
+FRAMES, INTERVAL = 28, 10  # of a trajectory at most, and control steps from one to the next
 # s that an action takes; one of two bands
 SPEEDS = {
     "train": ((0.75, 1.35), (0.75, 1.35)),
@@ -67,7 +68,7 @@ class Plan(NamedTuple):
 class Motions:
     """Makes trajectories of `frames` frames at most, one every `interval` control steps."""
 
-    def __init__(self, env: Humanoid, frames: int = 28, interval: int = 10):
+    def __init__(self, env: Humanoid, frames: int = FRAMES, interval: int = INTERVAL):
         if frames < 2 or interval < 1:
             raise ValueError(f"frames is {frames} and interval {interval}; wanted 2 and 1 at least")
         self.env, self.frames, self.interval = env, frames, interval

@@ -185,6 +185,11 @@ def check_fit(lm: Decoder, interface: Interface, p: int, t: int, m: int) -> None
             f"the interface gives vectors of {interface.config.outputs} numbers, but the decoder reads "
             f"{width}: they do not belong together"
         )
+    check_room(lm, p, t, m)
+
+
+def check_room(lm: Decoder, p: int, t: int, m: int) -> None:
+    """Raise a ValueError for an empty trajectory, or more than the decoder's context holds."""
     if not t:
         raise ValueError("the trajectory is empty: give one frame at least")
     if not p:

@@ -400,6 +400,21 @@ def test_options_that_cannot_be_trained_are_refused(change, message):
         replace(CONFIG, **change)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"episodes": (Path("runs/nothing"),)}, "has kept no episodes"),
+        ({"lm": str(GOLDEN / "decoder-gpt2")}, "has no tokenizer.json"),
+        ({"lm": "nobody"}, "no checkpoint 'nobody'"),
+        ({"model": "nobody"}, "no checkpoint 'nobody'"),
+    ],
+)
+def test_what_needs_no_films_is_refused_before_they_are_made(changes, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(program, "make_or_load", lambda *_: pytest.fail("films were made"))
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        program.main(replace(CONFIG, out=tmp_path / "new", **changes))
+
+
 def test_parts_that_do_not_fit_are_refused(lm, data, tmp_path):
     with pytest.raises(ValueError, match="fewer than a batch"):
         program.start(replace(CONFIG, batch=32), new(lm), len(data.embeddings))

@@ -4,15 +4,21 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import jax
 import numpy as np
 import tyro
+from jaxtyping import Float
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
+from jaxrm.metrics import score_with_controls, value_order_correlation
+from jaxrm.metrics.controls import WRONG
 from jaxrm.score.film import Film
 from jaxrm.score.frames import Source
 from jaxrm.score.picture import Curves, draw
@@ -177,6 +183,33 @@ def _run(config: ScoreConfig, source: Source, scorer: Scorer, folder: Path, cons
         quantity=_quantity(config),
     )
     write_bytes(folder / PICTURE, draw(curves, film.thumbnails))
+    if curves.times is not None and len(curves.rewards) > 1:
+        console.print(order_table(config.prompts, curves.rewards))
+
+
+def order_table(prompts: Sequence[str], rewards: Float[np.ndarray, "time prompts"]) -> Table:
+    """How each prompt's reward goes with time in a film, beside its controls: Spearman correlation, "-" where
+    a curve is constant. A score that is as high for another prompt, or shuffled, says nothing about this one.
+    """
+    table = Table(title="Spearman correlation of the reward with time, and its controls")
+    for row, prompt in enumerate(prompts):
+        scores = {name: partial(_rises, column) for column, name in enumerate(prompts) if column != row}
+        found = score_with_controls(partial(_rises, row), rewards, seed=0, wrong=scores)
+        others = [found.pop(f"{WRONG}: {name}") for name in scores]
+        if not row:
+            for column in ("prompt", *found, *(["other prompts"] if others else [])):
+                table.add_column(column, overflow="fold")
+        cells = [*map(_plain, found.values()), *([", ".join(map(_plain, others))] if others else [])]
+        table.add_row(escape(prompt), *cells)
+    return table
+
+
+def _rises(column: int, rewards: Float[np.ndarray, "time prompts"]) -> float:
+    return value_order_correlation(rewards[:, column])
+
+
+def _plain(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.2f}"
 
 
 def _progress(console: Console) -> Progress:

@@ -17,6 +17,7 @@ from PIL import Image
 import jaxrm
 from jaxrm import cli
 from jaxrm.score import ScoreConfig, score_path
+from jaxrm.score.program import order_table
 from jaxrm.score.scorer import Scorer
 from jaxrm.score.sources import open_source
 
@@ -47,10 +48,27 @@ def table(folder: Path) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
+def test_a_film_s_order_beside_its_controls():
+    """One curve rises, one falls, one stands still."""
+    rewards = np.stack([np.arange(9.0), -(np.arange(9.0) ** 2), np.ones(9)], axis=1)
+    found = order_table(["up", "down", "[still]"], rewards)
+    assert [column.header for column in found.columns] == [
+        "prompt", "as it is", "first frame repeated", "reversed", "shuffled", "other prompts",
+    ]  # fmt: skip
+    up, down, still = zip(*(column.cells for column in found.columns), strict=True)
+    assert (up[1:4], up[5]) == (("1.00", "-", "-1.00"), "-1.00, -")
+    assert (down[1:4], down[5]) == (("-1.00", "-", "1.00"), "1.00, -")
+    assert still == (r"\[still]", "-", "-", "-", "-", "1.00, -1.00")
+    assert abs(float(up[4])) < 0.9
+    alone = order_table(["up"], rewards[:, :1])
+    assert "other prompts" not in [column.header for column in alone.columns]
+
+
 def test_a_video_becomes_a_table_and_a_picture(capsys, video):
-    code, out, _ = run(capsys, "score", video, *PROMPTS, *SMALL)
+    code, out, err = run(capsys, "score", video, *PROMPTS, *SMALL)
     folder = Path("scores/clip.mp4")
     assert code == 0 and out.strip() == str(folder)
+    assert "controls" in err and "reversed" in err
     header, rows = table(folder)
     assert header == ["file", "frame", "time", *PROMPTS] and len(rows) == 23
     assert rows[7][:3] == ["clip.mp4", "7", "0.7"]

@@ -40,6 +40,8 @@ PATHS = {  # sentence -> (legs, arms) of the pose at the end of the way from sta
 SUBJECT = "a humanoid robot"
 WORDINGS = 10  # of a posture, to see whether they rank states alike
 FEWEST = 8  # true states without which an AUC is left out
+OF_EACH_TASK = 64
+SAMPLED, SAMPLED_SEED = 1536, 11  # states of the figures that the tests measure again
 
 
 class Quality(NamedTuple):
@@ -77,9 +79,23 @@ class Seen(NamedTuple):
 
 
 def judge(clip: ClipCheckpoint, env: Humanoid, key: Array, count: int = 8192) -> Quality:
-    """All figures, on `count` states of `held_out_states`."""
-    key_states, key_draw = jax.random.split(key)
-    return judge_states(clip, env, held_out_states(env, key_states, count), key_draw)
+    """All figures, on `count` states of `held_out_states` and those of `task_states`."""
+    key_states, key_tasks, key_draw = jax.random.split(key, 3)
+    states = [held_out_states(env, key_states, count), task_states(env, key_tasks)]
+    return judge_states(clip, env, jnp.concatenate(states), key_draw)
+
+
+def judge_sampled(clip: ClipCheckpoint, env: Humanoid) -> Quality:
+    """All figures on a few sampled states, always the same: what a change of the renderer or of the look must
+    leave as it is."""
+    keys = jax.random.split(jax.random.key(SAMPLED_SEED), SAMPLED)
+    return judge_states(clip, env, jax.jit(jax.vmap(Sampler(env).sample))(keys), keys[0])
+
+
+def task_states(env: Humanoid, key: Array) -> Float[Array, "n nq"]:
+    """About `OF_EACH_TASK` states pulled to each task, of which few others are."""
+    parts = np.array([captions.parts_of(task.posture, task.arms) for task in TASKS.values()])
+    return scenes.pulled_states(env, key, OF_EACH_TASK * len(parts), parts)
 
 
 def held_out_states(env: Humanoid, key: Array, count: int) -> Float[Array, "n nq"]:

@@ -20,10 +20,11 @@ from envs.humanoid.postures import LEGS, Sampler
 from envs.humanoid.tasks import CAMERA
 from jaxrm.render import render
 from jaxrm.weights.clip import ClipCheckpoint
+from jaxrm.weights.files import write_json
 from train import classic_judge, clip_judge
 from train.origin import origin
 
-LOOK, PATHS, TRAINING = "look.png", "paths.png", "training.json"
+LOOK, PATHS, TRAINING, FIGURES = "look.png", "paths.png", "training.json", "figures.json"
 GOLDEN = (  # (legs, arms, turn in radians)
     ("standing", "hanging", 0.0),
     ("kneeling", "raised", 0.8),
@@ -51,8 +52,9 @@ project's own renderer; it loads in `jaxrm.load_clip` and in torch's `CLIPModel`
 
 ## Measured quality
 
-On {states:,} states of other seeds: a third sampled, a third pulled towards claims, a third under physics;
-all cameras and looks of training. ROC-AUC of a prompt's cosine against the measured predicate.
+On {states:,} states of other seeds: a third sampled, a third pulled towards claims, a third under physics,
+and some {of_each_task} more pulled to each task; all cameras and looks of training. ROC-AUC of a prompt's
+cosine against the measured predicate.
 
 {figures}
 
@@ -121,6 +123,7 @@ def write(clip: ClipCheckpoint, env: Humanoid, folder: Path, key: Array, states:
     quality, image = clip_judge.judge(clip, env, key, states), look(env, size)
     classic = classic_judge.judge(clip, key)
     iio.imwrite(folder / LOOK, image)
+    write_json(folder / FIGURES, rounded(clip_judge.judge_sampled(clip, env)))
     _plot_paths(quality.paths, folder / PATHS)
     parameters = sum(x.size for x in jax.tree.leaves(clip.model))
     (folder / "README.md").write_text(
@@ -130,6 +133,7 @@ def write(clip: ClipCheckpoint, env: Humanoid, folder: Path, key: Array, states:
             **json.loads((folder / TRAINING).read_text()),
             size=size,
             states=states,
+            of_each_task=clip_judge.OF_EACH_TASK,
             figures=summary(quality),
             rows=_rows(quality.prompts),
             classic=_classic_rows(classic),
@@ -139,6 +143,15 @@ def write(clip: ClipCheckpoint, env: Humanoid, folder: Path, key: Array, states:
             digest=hashlib.sha256(image.tobytes()).hexdigest()[:16],
         )
     )
+
+
+def rounded(quality: clip_judge.Quality) -> dict[str, dict[str, float | None]]:
+    """By kind and sentence; None where too few states are true."""
+    kinds = {name: value for name, value in quality._asdict().items() if name != "paths"}
+    return {
+        kind: {sentence: round(x, 4) if np.isfinite(x) else None for sentence, x in found.items()}
+        for kind, found in kinds.items()
+    }
 
 
 def _rows(figures: dict[str, float]) -> str:
@@ -168,7 +181,10 @@ def summary(quality: clip_judge.Quality) -> str:
             lines.append(f"| {kind} | - | - | true of too few states |")
             continue
         worst = min(known, key=known.__getitem__)
-        lines.append(f"| {kind} | {np.mean(list(known.values())):.3f} | {known[worst]:.3f} | {worst} |")
+        few = len(figures) - len(known)
+        left_out = f"; {few} left out, true of too few states" if few else ""
+        mean = np.mean(list(known.values()))
+        lines.append(f"| {kind} | {mean:.3f} | {known[worst]:.3f} | {worst}{left_out} |")
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 from envs import claims
 from envs.humanoid import captions, reach
@@ -37,29 +37,35 @@ class Scenes(NamedTuple):
     places: Float[Array, "n coordinates"]
 
 
-def pulled_states(env: Humanoid, key: Array, count: int) -> Float[Array, "n nq"]:
+def pulled_states(
+    env: Humanoid, key: Array, count: int, parts: Int[np.ndarray, "claims parts"] | None = None
+) -> Float[Array, "n nq"]:
     """Poses on the way to random claims, most of them there; some with joints out of line again.
 
     Called on the host: block by block, so that large pools of all sizes share one program in the compilation
     cache.
+
+    Args:
+      parts: of the claims, as `Claims.parts`; None: all that captions claim and do not deny.
     """
+    if parts is None:
+        said = captions.claims()
+        parts = said.parts[~said.negated.any(-1) & (said.parts[:, 0] >= 0)]
     block = max(1, min(count, BLOCK))
-    pull = jax.jit(jax.vmap(_puller(env)))
+    pull = jax.jit(jax.vmap(_puller(env, jnp.asarray(parts))))
     keys = jax.random.split(key, max(1, -(-count // block)) * block)
     return jnp.concatenate([pull(keys[i : i + block]) for i in range(0, len(keys), block)])[:count]
 
 
-def _puller(env: Humanoid) -> Callable[[Array], Float[Array, "nq"]]:
-    sampler, said = Sampler(env), captions.claims()
-    parts = jnp.asarray(said.parts)
-    positive = jnp.asarray(np.flatnonzero(~said.negated.any(-1) & (said.parts[:, 0] >= 0)))
+def _puller(env: Humanoid, parts: Int[Array, "claims parts"]) -> Callable[[Array], Float[Array, "nq"]]:
+    sampler = Sampler(env)
 
     def one(key: Array) -> Array:
         key_claim, key_start, key_steps, key_loose, key_noise = jax.random.split(key, 5)
-        claim = jax.random.choice(key_claim, positive)
+        claim = jax.random.choice(key_claim, parts)
 
         def miss(measures: Measures) -> Array:
-            return claims.parts_misses(captions.misses(measures), parts[claim]).sum()
+            return claims.parts_misses(captions.misses(measures), claim).sum()
 
         starts = jax.vmap(sampler.sample)(jax.random.split(key_start, CANDIDATES))
         distances = jax.vmap(lambda qpos: miss(env.measures(env.pose_at(qpos))))(starts)

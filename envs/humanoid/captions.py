@@ -44,15 +44,24 @@ def misses(measures: Measures) -> Float[Array, "concepts"]:
 def claims() -> Claims:
     """All that training speaks of: a posture, arms, and whether the body is sound."""
     said = list(_said())
-    parts = np.full((len(said), 3), -1, np.int32)
-    negated = np.zeros((len(said), 3), bool)
+    parts = np.array([_columns(claim) for claim in said], np.int32)
+    negated = np.zeros(parts.shape, bool)
     for row, claim in enumerate(said):
-        for column, part in enumerate(claim):
-            parts[row, column], negated[row, column] = NAMES.index(part.name), part.negated
-        if any(part.name in POSTURES and not part.negated for part in claim):
-            parts[row, 2] = _SOUND
+        negated[row, : len(claim)] = [part.negated for part in claim]
     weight = np.array([3.0 if len(claim) == 1 and not claim[0].negated else 1.0 for claim in said])
     return Claims(parts, negated, weight, tuple(wordings(*claim) for claim in said))
+
+
+def _columns(claim: tuple[_Part, ...]) -> list[int]:
+    """The columns of misses that a claim is made of; a posture is claimed of a sound body alone."""
+    named = [NAMES.index(part.name) for part in claim]
+    sound = any(part.name in POSTURES and not part.negated for part in claim)
+    return [*named, *[-1] * (2 - len(named)), _SOUND if sound else -1]
+
+
+def parts_of(posture: str, arms: str | None = None) -> list[int]:
+    """A row of `Claims.parts`: that of one posture, with one arm state."""
+    return _columns((_Part(posture), *([_Part(arms)] if arms else [])))
 
 
 def claim(posture: str, arms: str | None = None) -> tuple[str, ...]:

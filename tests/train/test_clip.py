@@ -1,6 +1,7 @@
 """The small CLIP that comes with us: its vocabulary, its targets, and what the shipped weights know."""
 
 import dataclasses
+import json
 import re
 
 import imageio.v3 as iio
@@ -162,10 +163,17 @@ def test_the_ways_end_where_the_tasks_succeed():
             assert env.success(env.pose_at(qpos)), name
 
 
-def test_postures_are_told_apart_in_any_words(env, scene_clip):
-    """Sampled states alone: those pulled to claims and under physics are in the slow test."""
-    qpos = jax.jit(jax.vmap(Sampler(env).sample))(jax.random.split(jax.random.key(11), 1536))
-    quality = clip_judge.judge_states(scene_clip, env, qpos, jax.random.key(12))
+def test_what_the_weights_tell_apart_is_as_good_as_when_they_were_judged(env, scene_clip):
+    """Every sentence: postures, arms, pairs never claimed, denials, sides, other wordings. On sampled states
+    alone: those pulled to claims and under physics are in the slow test."""
+    quality = clip_judge.judge_sampled(scene_clip, env)
+    known = json.loads((files.find("scene-clip") / clip_report.FIGURES).read_text())
+    for kind, figures in clip_report.rounded(quality).items():
+        assert figures.keys() == known[kind].keys()
+        for sentence, figure in figures.items():
+            before = known[kind][sentence]
+            assert (figure is None) == (before is None), sentence
+            assert figure is None or figure >= before - 0.02, (kind, sentence, figure, before)
     assert quality.prompts[env.goal] >= 0.95
     assert np.nanmean(list(quality.prompts.values())) >= 0.88
     assert min(quality.wordings.values()) >= 0.95

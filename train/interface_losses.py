@@ -305,11 +305,11 @@ def value_and_slope(
         return jax.value_and_grad(
             lambda w: loss_of_scores(protocol, pairs, score_pairs(w, said, pairs), temperature)
         )(weights)
-    parts = jax.tree.map(lambda x: x.reshape(-1, chunk, *x.shape[1:]), pairs)
+    parts = _chunks(pairs, chunk)
     found = jax.lax.map(lambda part: score_pairs(interface, said, part), parts)
-    scores = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), found)
+    scores = jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), found)
     value, slopes = jax.value_and_grad(lambda s: loss_of_scores(protocol, pairs, s, temperature))(scores)
-    slopes = jax.tree.map(lambda x: x.reshape(-1, chunk, *x.shape[1:]), slopes)
+    slopes = _chunks(slopes, chunk)
 
     def add(total: Any, args: tuple[Pairs, PairScores]) -> tuple[Any, None]:
         part, slope = args
@@ -318,3 +318,9 @@ def value_and_slope(
 
     total, _ = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, weights), (parts, slopes))
     return value, total
+
+
+def _chunks(rows: Any, chunk: int) -> Any:
+    """Leaves [b, ...] -> [b / chunk, chunk, ...], each chunk of rows that are evenly apart: where rows are
+    spread over devices, every device keeps its own."""
+    return jax.tree.map(lambda x: x.reshape(chunk, -1, *x.shape[1:]).swapaxes(0, 1), rows)

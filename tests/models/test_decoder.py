@@ -204,6 +204,17 @@ def test_llama3_frequencies_follow_the_published_rule():
     assert middle.any()
 
 
+def test_yarns_frequencies_follow_the_published_rule():
+    """Kept from 32 turns in 32,768 tokens on, divided by 4 below one; a line over pairs in between."""
+    plain, stretched = (Rope(128, 1e6, kind, 4.0, 1.0, 32.0, 32768) for kind in ("default", "yarn"))
+    ratio = stretched.frequencies() / plain.frequencies()
+    turns = 32768 * plain.frequencies() / (2 * np.pi)
+    first, last = np.flatnonzero(turns >= 32)[-1], np.flatnonzero(turns <= 1)[0]
+    np.testing.assert_allclose(ratio[: first + 1], 1)
+    np.testing.assert_allclose(ratio[last:], 1 / 4)
+    np.testing.assert_allclose(np.diff(ratio[first : last + 1]), -3 / 4 / (last - first))
+
+
 def test_alibis_slopes():
     np.testing.assert_allclose(slopes(8), 2.0 ** -np.arange(1, 9))
     np.testing.assert_allclose(slopes(3), [2.0**-4, 2.0**-8, 2.0**-2])  # of four, every second first

@@ -128,6 +128,62 @@ def test_mpts_qk_norm_equals_a_float64_reference(tmp_path):
     assert all(again[name].tobytes() == tensors[name].tobytes() for name in tensors)
 
 
+LINEAR, YARN = {"rope_type": "linear", "factor": 2.0}, {"type": "yarn", "factor": 2.0}
+LLAMA3 = {"rope_type": "llama3", "factor": 2, "low_freq_factor": 4, "high_freq_factor": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("llama", {"hidden_size": "8"}, "hidden_size is '8', wanted a whole number of at least 1"),
+        ("llama", {"num_attention_heads": 0}, "num_attention_heads is 0, wanted a whole"),
+        ("llama", {"num_hidden_layers": -1}, "num_hidden_layers is -1, wanted a whole"),
+        ("llama", {"num_key_value_heads": 0}, "num_key_value_heads is 0, wanted a whole"),
+        ("llama", {"rms_norm_eps": "1e-5"}, "rms_norm_eps is '1e-5', wanted a number above 0"),
+        ("llama", {"rms_norm_eps": float("nan")}, "rms_norm_eps is nan, wanted a number above 0"),
+        ("llama", {"attention_bias": "no"}, "attention_bias is 'no', wanted true or false"),
+        ("llama", {"hidden_act": []}, r"hidden_act is \[\], wanted a text"),
+        ("llama", {"bos_token_id": "x"}, "bos_token_id is 'x', wanted a token id, or null"),
+        (
+            "llama",
+            {"eos_token_id": [1, "x"]},
+            "eos_token_id is .* a token id or a list of them, or null",
+        ),
+        ("llama", {"rope_scaling": [1]}, r"rope_scaling is \[1\], wanted an object"),
+        ("llama", {"rope_parameters": {"rope_theta": -1.0}}, "rope_theta is -1.0, wanted a number above 0"),
+        ("llama", {"rope_parameters": None, "rope_theta": 0}, "rope_theta is 0, wanted a number above 0"),
+        ("llama", {"rope_scaling": LINEAR | {"factor": 0}}, "factor is 0, wanted a number above 0"),
+        ("llama", {"rope_scaling": LINEAR | {"rope_type": 3}}, "rope_type is 3, wanted a text"),
+        ("llama", {"rope_scaling": LLAMA3}, "low_freq_factor is 4, wanted less than high_freq_factor, 4"),
+        ("llama", {"rope_scaling": YARN | {"beta_fast": 0.5}}, "beta_slow is 1, wanted less than beta_fast"),
+        ("llama", {"rope_scaling": YARN | {"truncate": 1}}, "truncate is 1, wanted true or false"),
+        ("llama", {"rope_scaling": YARN | {"rope_theta": 1}}, "rope_theta is 1, wanted more than 1"),
+        (
+            "llama",
+            {"rope_scaling": YARN, "original_max_position_embeddings": 0.5},
+            "original_max_position_embeddings is 0.5, wanted a whole",
+        ),
+        ("qwen2", {"hidden_size": 10}, "hidden_size is 10, wanted a multiple of num_attention_heads, 4"),
+        ("gpt2", {"n_inner": -1}, "n_inner is -1, wanted a whole"),
+        ("gpt2", {"n_head": 3}, "n_embd is 8, wanted a multiple of n_head, 3"),
+        ("neox", {"rope_parameters": {"partial_rotary_factor": "0.5"}}, "partial_rotary_factor is '0.5'"),
+        ("mpt", {"attn_config": [1]}, r"attn_config is \[1\], wanted an object"),
+        ("mpt", {"attn_config": {"clip_qkv": -1}}, "clip_qkv is -1, wanted a number above 0"),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_named_with_its_file(name, change, message, tmp_path):
+    shutil.copy(GOLDEN / f"decoder-{name}" / "config.json", tmp_path)
+    edit_config(tmp_path, **change)
+    with pytest.raises(ValueError, match=f"{tmp_path}/config.json has fields that cannot be used: {message}"):
+        jaxrm.load_decoder(tmp_path)
+
+
+@pytest.mark.parametrize("option", [{"dtype": "fp16"}, {"param_dtype": "int8"}])
+def test_a_dtype_that_we_do_not_have_is_refused(option):
+    with pytest.raises(ValueError, match=f"unknown dtype '{next(iter(option.values()))}'; known: float32"):
+        jaxrm.load_decoder(LLAMA, **option)
+
+
 def test_the_right_loader_is_named():
     for load in (jaxrm.load_clip, jaxrm.load_tower):
         with pytest.raises(ValueError, match=r"a decoder LLM, Llama: load it with `jaxrm.load_decoder`"):

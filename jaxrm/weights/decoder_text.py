@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from jaxrm.models.decoder import DecoderConfig
 from jaxrm.weights.files import write_bytes
-from jaxrm.weights.tokens import TOKENIZER, check_texts
+from jaxrm.weights.tokens import TOKENIZER, check_texts, read_tokenizer
 
 # Written again beside a checkpoint that was loaded; none of them is read here.
 CARRIED = (
@@ -59,14 +59,12 @@ class DecoderProcessor:
 
         Raises:
           FileNotFoundError: the checkpoint has no tokenizer.json.
-          ValueError: it has ids that the decoder has no embedding for.
+          ValueError: that is no tokeniser's file, or has ids that the decoder has no embedding for.
         """
         if isinstance(self.source, Tokenizer):
             tokenizer = self.source
         elif (self.source / TOKENIZER).is_file():
-            tokenizer = Tokenizer.from_file(str(self.source / TOKENIZER))
-            tokenizer.no_padding()
-            tokenizer.no_truncation()
+            tokenizer = read_tokenizer(self.source / TOKENIZER)
         else:
             raise FileNotFoundError(
                 f"{self.source} has no {TOKENIZER}, so it reads token ids but no texts. From older files "

@@ -257,6 +257,20 @@ def test_a_tokeniser_that_does_not_fit_is_refused(copy):
         lm.log_likelihood(["a"], [" b"])
 
 
+def test_a_pickle_is_refused_with_the_way_that_keeps_a_decoders_head(copy):
+    (copy / files.SINGLE).rename(copy / "pytorch_model.bin")
+    with pytest.raises(FileNotFoundError, match=r"import AutoModelForCausalLM as M; .*save_pretrained"):
+        jaxrm.load_decoder(copy)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"model": {"type": "Abacus"}}'])
+def test_a_garbled_tokeniser_is_named(content, copy):
+    (copy / "tokenizer.json").write_bytes(content)
+    for read in (describe, lambda copy: jaxrm.load_decoder(copy).processor.begin("a")):
+        with pytest.raises(ValueError, match=f"{copy}/tokenizer.json is not a tokeniser's file: "):
+            read(copy)
+
+
 def test_without_tokeniser_it_still_reads_ids(copy):
     (copy / "tokenizer.json").unlink()
     lm = jaxrm.load_decoder(copy)

@@ -8,10 +8,11 @@ import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 import jaxrm
 from jaxrm.describe import describe
-from jaxrm.weights import WeightsError, files
+from jaxrm.weights import DecoderProcessor, WeightsError, files
 from jaxrm.weights.family import read_family
 from jaxrm.weights.table import to_tensors
 from tests.weights import mpt_reference
@@ -222,6 +223,35 @@ def test_texts_there_and_back(lm):
     tokens, mask = lm.processor.tokenize(["it gets up", "raise the left arm"])
     assert tokens.dtype == np.int32 and tokens.shape == mask.shape and (tokens[:, 0] == 0).all()
     assert lm.processor.decode(tokens[0][mask[0]]) == "it gets up"
+
+
+def sentencepiece(how: str) -> Tokenizer:
+    """A tokeniser that marks spaces, and the beginning of a text: as older and as newer files do it."""
+    texts = [*PROMPTS, *CONTINUATIONS, "What it does: it kneels down. Was it done? True"]
+    made, marks = Tokenizer(models.BPE(unk_token="<unk>")), pre_tokenizers.Metaspace(prepend_scheme="first")
+    made.pre_tokenizer = pre_tokenizers.Sequence([marks, pre_tokenizers.Punctuation()])
+    made.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=90, special_tokens=["<unk>", "<s>"]))
+    made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    made.pre_tokenizer = None if how == "prepend" else marks
+    steps = [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    made.normalizer = normalizers.Sequence(steps if how == "prepend" else [normalizers.Strip()])
+    return made
+
+
+@pytest.mark.parametrize("how", ["prepend", "metaspace"])
+@pytest.mark.parametrize(
+    "texts",
+    [("A video of a robot:", " kneels down", ". Was it", " done?"), ("", "it kneels"), ("it", "", ".")],
+)
+def test_pieces_have_the_ids_of_the_whole_text(how, texts, lm):
+    processor = DecoderProcessor(sentencepiece(how), lm.model.config)
+    whole = processor.tokenizer.encode("".join(texts)).ids
+    first, second, *others = texts
+    rows = processor.rows([first], [second + "".join(others)])
+    assert rows.tokens[rows.mask].tolist() == whole and 0 not in whole
+    if first:
+        pieces = [processor.encode(text) for text in (second, *others)]
+        assert sum(pieces, processor.begin(first)) == whole
 
 
 @pytest.mark.parametrize(

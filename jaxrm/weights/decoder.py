@@ -46,8 +46,11 @@ class DecoderCheckpoint(Checkpoint):
           mask: which are no padding, bool [b, t]; None: all.
 
         Raises:
-          ValueError: ids outside the vocabulary, or what `Decoder.logits` raises.
+          ValueError: no arrays, ids outside the vocabulary, or what `Decoder.logits` raises.
         """
+        for name, given in (("tokens", tokens), ("embeds", embeds), ("mask", mask)):
+            if given is not None and not isinstance(given, (jax.Array, np.ndarray)):
+                raise ValueError(f"{name} given as a {type(given).__name__}, wanted an array")
         if tokens is not None and not isinstance(tokens, jax.core.Tracer):
             self._check_ids(np.asarray(tokens))
         return _logits(self.model, tokens, embeds, mask)

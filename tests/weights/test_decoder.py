@@ -276,6 +276,16 @@ def test_wrong_tokens_are_refused(lm):
         lm.logits(np.array([3, 4]))
     with pytest.raises(ValueError, match="129 tokens and vectors do not fit"):
         lm.logits(np.zeros((1, 129), int))
+    with pytest.raises(ValueError, match="tokens given as a list, wanted an array"):
+        lm.logits([[3, 4]])
+    with pytest.raises(ValueError, match="mask given as a list, wanted an array"):
+        lm.logits(np.array([[3, 4]]), mask=[[True, False]])
+    with pytest.raises(ValueError, match=r"mask has shape \(1, 3\), wanted \(1, 2\)"):
+        lm.logits(np.array([[3, 4]]), mask=np.ones((1, 3), bool))
+    with pytest.raises(ValueError, match="the sequence is empty"):
+        lm.logits(np.zeros((1, 0), int))
+    with pytest.raises(ValueError, match="batch is 0, wanted a whole number"):
+        lm.log_likelihood(["a"], [" b"], batch=0)
 
 
 def test_a_tokeniser_that_does_not_fit_is_refused(copy):

@@ -96,12 +96,15 @@ class Decoder(Reader):
           mask: which of them are no padding; None: all.
 
         Raises:
-          ValueError: both or neither of tokens and embeds, another width, more than the context holds.
+          ValueError: both or neither of tokens and embeds, none at all, another width, a mask of another
+            shape, or more than the context holds.
         """
         if (tokens is None) == (embeds is None):
             raise ValueError("give either tokens or embeds")
         x = self.embed(tokens) if tokens is not None else embeds
         assert x is not None
+        if not x.shape[1]:
+            raise ValueError("the sequence is empty: give one token or vector at least")
         self.check_length(x.shape[1])
         return self.logits_of(self.read(x, mask))
 
@@ -153,6 +156,12 @@ class Decoder(Reader):
 
     def _blocks_config(self) -> BlocksConfig:
         return self.config.blocks
+
+    def _check_slots(self, slots: int) -> None:
+        if self.positions is not None and slots > self.config.context:
+            raise ValueError(
+                f"{slots} slots are more than the decoder's {self.config.context} positions, all learned"
+            )
 
     def _run(
         self, x: jax.Array, sight: Sight, past: Context | None, keep: bool

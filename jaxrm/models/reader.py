@@ -18,6 +18,10 @@ class Reader(Network):
     In all of its methods `mask` says which vectors are no padding (None: all). Padding may stand anywhere:
     it is seen by nothing and takes up no position, so that rows give the same with and without it; what
     comes out at padding itself has no meaning.
+
+    All raise a ValueError for a mask of another shape, and where positions are learned for more vectors or
+    slots than there are positions. Under jit nobody can tell how many of a context's slots hold a token:
+    where a branch goes on beyond the last position, it stands there.
     """
 
     def _run(
@@ -28,10 +32,14 @@ class Reader(Network):
     def _blocks_config(self) -> BlocksConfig:
         raise NotImplementedError
 
+    def _check_slots(self, slots: int) -> None:
+        """Raise a ValueError where that many vectors cannot all have a position. Here they can."""
+
     def read(
         self, x: Float[Array, "b t inputs"], mask: Bool[Array, "b t"] | None = None
     ) -> Float[Array, "b t outputs"]:
         """Everything at once."""
+        self._check_slots(x.shape[1])
         return self._run(x, look(_whole(x, mask)), None, False)[0]
 
     def remember(
@@ -41,12 +49,14 @@ class Reader(Network):
         full).
         """
         mask = _whole(x, mask)
+        self._check_slots(max(x.shape[1], slots or 0))
         y, new = self._run(x, look(mask), None, True)
         assert new is not None
         return y, Context.of(new.keys, new.values, mask, slots)
 
     def empty(self, b: int, slots: int) -> Context:
         """A context of `b` rows that has read nothing yet."""
+        self._check_slots(slots)
         config = self._blocks_config()
         shape = (config.layers, b, slots, config.kv_heads, config.head_width)
         zeros = jnp.zeros(shape, config.dtype)
@@ -63,6 +73,7 @@ class Reader(Network):
         mask = _whole(x, mask)
         if x.shape[1] > context.slots:
             raise ValueError(f"{x.shape[1]} vectors do not fit into a context of {context.slots} slots")
+        self._check_slots(context.slots)
         y, new = self._run(x, look(mask, context), context, True)
         assert new is not None
         return y, context.append(new.keys, new.values, mask)
@@ -80,6 +91,7 @@ class Reader(Network):
         the context is neither read again nor copied.
         """
         b, branches, t = x.shape[:3]
+        self._check_slots(max(context.slots, t))
         if visible is None:
             visible = jnp.ones((b, branches, context.slots), bool)
         flat = x.reshape(b * branches, t, -1)
@@ -89,4 +101,8 @@ class Reader(Network):
 
 
 def _whole(x: Any, mask: jax.Array | None) -> jax.Array:
-    return jnp.ones(x.shape[:-1], bool) if mask is None else mask
+    if mask is None:
+        return jnp.ones(x.shape[:-1], bool)
+    if mask.shape != x.shape[:-1]:
+        raise ValueError(f"the mask has shape {mask.shape}, wanted {x.shape[:-1]}, one for each vector")
+    return mask

@@ -19,21 +19,26 @@ class Rope:
     Attributes:
       width: how many of a head's numbers turn, the first ones; even.
       theta: base of the frequencies.
-      kind: "default"; "linear": all frequencies divided by `factor`; "llama3": only the slow ones, blended
-        in between (Llama 3.1's, Grattafiori et al. 2024, arXiv 2407.21783).
+      kind: "default"; "linear": all frequencies divided by `factor`; "llama3" (Llama 3.1's, Grattafiori et
+        al. 2024, arXiv 2407.21783) and "yarn" (Peng et al. 2023, arXiv 2309.00071): only the slow ones,
+        blended in between, by the number of their turns or by the number of their pair.
       factor: how much longer the context became.
-      low, high: llama3: waves longer than `original / low` tokens are slowed, those shorter than
+      low, high: llama3, yarn: waves longer than `original / low` tokens are slowed, those shorter than
         `original / high` are left.
-      original: llama3: context before it was stretched, in tokens.
+      original: llama3, yarn: context before it was stretched, in tokens.
+      truncate: yarn: the blend begins and ends with a whole pair.
+      attention: yarn: what queries and keys that turn are multiplied by.
     """
 
     width: int
     theta: float = 10_000.0
-    kind: Literal["default", "linear", "llama3"] = "default"
+    kind: Literal["default", "linear", "llama3", "yarn"] = "default"
     factor: float = 1.0
     low: float = 1.0
     high: float = 4.0
     original: int = 8192
+    truncate: bool = True
+    attention: float = 1.0
 
     def __post_init__(self) -> None:
         if self.width % 2 or self.width < 2:
@@ -44,15 +49,33 @@ class Rope:
         frequencies = self.theta ** -(np.arange(0, self.width, 2) / self.width)
         if self.kind == "linear":
             return frequencies / self.factor
-        if self.kind == "llama3":
-            waves_in_original = self.original * frequencies / (2 * math.pi)
-            kept = np.clip((waves_in_original - self.low) / (self.high - self.low), 0, 1)
-            return frequencies * (kept + (1 - kept) / self.factor)
-        return frequencies
+        if self.kind == "default":
+            return frequencies
+        kept = self._turns_kept(frequencies) if self.kind == "llama3" else self._pairs_kept()
+        return frequencies * (kept + (1 - kept) / self.factor)
+
+    def _turns_kept(self, frequencies: np.ndarray) -> np.ndarray:
+        """How much of each frequency is left as it was, from 0 to 1: Llama 3.1's rule."""
+        turns_in_original = self.original * frequencies / (2 * math.pi)
+        return np.clip((turns_in_original - self.low) / (self.high - self.low), 0, 1)
+
+    def _pairs_kept(self) -> np.ndarray:
+        """The same by YaRN's rule, as transformers has it, its rounding and limits included."""
+
+        def pair(turns: float) -> float:
+            """Which pair turns that often within the original context."""
+            return self.width * math.log(self.original / (turns * 2 * math.pi)) / (2 * math.log(self.theta))
+
+        first, last = pair(self.high), pair(self.low)
+        if self.truncate:
+            first, last = math.floor(first), math.ceil(last)
+        first, last = max(first, 0), min(last, self.width - 1)
+        length = last - first or 0.001
+        return 1 - np.clip((np.arange(self.width // 2) - first) / length, 0, 1)
 
 
 class Turn(NamedTuple):
-    """Cosine and sine of the angle of each token and pair, [*batch, width / 2] each."""
+    """Cosine and sine of each token's and pair's angle, times `Rope.attention`: [*batch, width / 2] each."""
 
     cosine: jax.Array
     sine: jax.Array
@@ -62,7 +85,7 @@ def turn_at(rope: Rope, positions: Int[Array, "*batch"], dtype: str) -> Turn:
     """The angles of tokens at these positions, in float32 at least."""
     wide = norm_dtype(dtype)
     angles = positions[..., None].astype(wide) * jnp.asarray(rope.frequencies(), wide)
-    return Turn(jnp.cos(angles), jnp.sin(angles))
+    return Turn(jnp.cos(angles) * rope.attention, jnp.sin(angles) * rope.attention)
 
 
 def rotate(x: Float[Array, "n tokens *heads head"], turn: Turn) -> Float[Array, "n tokens *heads head"]:

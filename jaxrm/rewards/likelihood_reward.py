@@ -30,7 +30,7 @@ from jaxrm.weights import (
     check_frames,
     unit,
 )
-from jaxrm.weights.embed import run
+from jaxrm.weights.embed import check_batch, run
 from jaxrm.weights.fingerprint import check_label
 
 Form = Literal["describe", "ask"]
@@ -93,11 +93,12 @@ class LikelihoodReward:
         Raises:
           ValueError: widths that do not fit, a tower or decoder that is another than the interface was
             trained with, an instruction that is longer than the context, a tokeniser that does not fit the
-            decoder, another form, or a prompt without its places.
+            decoder, another form, a prompt without its places, other than two answers, or a batch below 1.
           FileNotFoundError: the decoder's checkpoint has no tokeniser.
         """
         if form not in ("describe", "ask"):
             raise ValueError(f"form is {form!r}, wanted 'describe' or 'ask'")
+        batch = batch if batch is None else check_batch(batch)
         template = prompt if prompt is not None else DESCRIBE if form == "describe" else ASK
         if form == "describe":
             tails = describe(lm.processor, [instruction], template)[0]

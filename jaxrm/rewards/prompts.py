@@ -121,8 +121,11 @@ def ask(
     wrong one, which are scored; padded in front, so that answers stand at the end.
 
     Raises:
-      TypeError, ValueError: no list of sentences, an empty one, or answers that are the same or no tokens.
+      TypeError, ValueError: no list of sentences, an empty one, or other than two answers that are texts and
+        tokens, and not the same.
     """
+    if isinstance(answers, str) or [type(answer) for answer in answers] != [str, str]:
+        raise ValueError(f"answers are {answers!r}, wanted two texts, the right one first")
     prompt = Prompt.of(template)
     check_texts(instructions)
     ids = [processor.encode(answer) for answer in answers]

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxrm.models.decoder import Decoder, DecoderConfig
 from jaxrm.models.span import span_log_probs
 from jaxrm.weights import files
-from jaxrm.weights.checkpoint import Checkpoint
+from jaxrm.weights.checkpoint import Checkpoint, Options
 from jaxrm.weights.decoder_text import DecoderProcessor
 from jaxrm.weights.embed import check_batch
 from jaxrm.weights.family import Family, read_family, require
@@ -46,8 +46,11 @@ class DecoderCheckpoint(Checkpoint):
           mask: which are no padding, bool [b, t]; None: all.
 
         Raises:
-          ValueError: ids outside the vocabulary, or what `Decoder.logits` raises.
+          ValueError: no arrays, ids outside the vocabulary, or what `Decoder.logits` raises.
         """
+        for name, given in (("tokens", tokens), ("embeds", embeds), ("mask", mask)):
+            if given is not None and not isinstance(given, (jax.Array, np.ndarray)):
+                raise ValueError(f"{name} given as a {type(given).__name__}, wanted an array")
         if tokens is not None and not isinstance(tokens, jax.core.Tracer):
             self._check_ids(np.asarray(tokens))
         return _logits(self.model, tokens, embeds, mask)
@@ -114,17 +117,21 @@ def load_decoder(
 
     Raises:
       FileNotFoundError: nothing of that name, or a directory without a config file or safetensors.
-      ValueError: another family of models, an option of it that we cannot build, or weights that do not fit.
+      ValueError: another family of models, an option of it that we cannot build, fields of config.json that
+        cannot be used, an unknown dtype, or weights that do not fit.
     """
+    options = Options(dtype, param_dtype, attention=attention)
     directory = files.find(name)
     family, given = read_family(directory)
     require(family, directory, "load_decoder")
-    config = family.parse_config(given, dtype).with_attention(attention)
+    with files.naming(directory / family.config_file):
+        config = family.parse_config(given, options.dtype)
+    config = config.with_attention(options.attention)
     weights, others = family.sort(files.read_tensors(directory, (family.weights_file,)))
     weights = _without_tied_head(family, config, weights)
     model = to_tree(family.table(config), Decoder.abstract(config), weights)
-    if param_dtype is not None:
-        model = model.with_param_dtype(param_dtype)
+    if options.param_dtype is not None:
+        model = model.with_param_dtype(options.param_dtype)
     return DecoderCheckpoint(model, DecoderProcessor(directory, config), others)
 
 

@@ -1,10 +1,62 @@
 """What the config.json of several families of decoders have in common."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxrm.models.decoder import DecoderConfig
-from jaxrm.models.rope import Rope
+from jaxrm.weights.fields import present
+
+# Kinds of fields: what is allowed, in words and as a test.
+_KINDS: dict[type, tuple[str, Callable[[Any], bool]]] = {
+    int: ("a whole number of at least 1", lambda x: type(x) is int and x >= 1),
+    float: ("a number above 0", lambda x: type(x) in (int, float) and 0 < x < math.inf),
+    bool: ("true or false", lambda x: type(x) is bool),
+    str: ("a text", lambda x: type(x) is str),
+    list: ("a list", lambda x: type(x) is list),
+    dict: ("an object", lambda x: isinstance(x, Mapping)),
+}
+
+
+def check(name: str, value: Any, kind: type) -> Any:
+    """The value of a field, if it is of its kind.
+
+    Raises:
+      ValueError: it is not; the message names the field and says what is allowed.
+    """
+    wanted, fits = _KINDS[kind]
+    if not fits(value):
+        raise ValueError(f"{name} is {value!r}, wanted {wanted}")
+    return value
+
+
+def read_fields(given: Mapping[str, Any], defaults: Mapping[str, Any], **kinds: type) -> dict[str, Any]:
+    """All fields, with defaults for those that are omitted or null.
+
+    Args:
+      given: config.json.
+      defaults: their values say of what kind a field is, too.
+      kinds: of further fields, which have no default.
+
+    Raises:
+      ValueError: a field is of another kind, see `check`.
+    """
+    fields = {**defaults, **present(given)}
+    for name, kind in ({name: type(value) for name, value in defaults.items()} | kinds).items():
+        if name in fields:
+            check(name, fields[name], kind)
+    return fields
+
+
+def head_width(fields: Mapping[str, Any], width: str, heads: str) -> int:
+    """An equal share of the fields named `width` for each of `heads`.
+
+    Raises:
+      ValueError: it is no whole number.
+    """
+    if fields[width] % fields[heads]:
+        raise ValueError(f"{width} is {fields[width]}, wanted a multiple of {heads}, {fields[heads]}")
+    return fields[width] // fields[heads]
 
 
 def refuse(fields: Mapping[str, Any], **wanted: Any) -> None:
@@ -16,71 +68,28 @@ def refuse(fields: Mapping[str, Any], **wanted: Any) -> None:
             raise ValueError(f"{name} is {fields[name]!r}: only {value!r} is supported")
 
 
-def parse_rope(fields: Mapping[str, Any], head_width: int, theta: float, part: float = 1.0) -> Rope:
-    """Rotary settings in either spelling.
-
-    transformers 5 writes `rope_parameters`, what is older `rope_theta` and `rope_scaling`, whose type is
-    called `rope_type` or `type`; GPT-NeoX said `rotary_emb_base` and `rotary_pct`.
+def parse_ends(
+    given: Mapping[str, Any], vocabulary: int, bos: int | None = None, eos: int | None = None
+) -> dict[str, Any]:
+    """`bos_token_id` and `eos_token_ids`; ids outside the vocabulary, as defaults may be, are none.
 
     Args:
-      fields: config.json.
-      head_width: size of a head.
-      theta, part: what the family takes where the file does not say; `part` of a head turns.
+      given: config.json; null means that there is none.
+      vocabulary: number of token ids.
+      bos, eos: transformers' defaults, for fields that are omitted.
 
     Raises:
-      ValueError: a scaling that we do not have, or one whose numbers are missing.
+      ValueError: no token ids; the field is named.
     """
-    given = fields.get("rope_scaling") or fields.get("rope_parameters") or {}
-    kind = given.get("rope_type") or given.get("type") or "default"
-    theta = given.get("rope_theta") or fields.get("rope_theta") or fields.get("rotary_emb_base") or theta
-    part = _first(
-        given.get("partial_rotary_factor"),
-        fields.get("partial_rotary_factor"),
-        fields.get("rotary_pct"),
-        part,
-    )
-    width = int(head_width * part)
-    if kind == "default":
-        return Rope(width, float(theta))
-    names = {"linear": ("factor",), "llama3": ("factor", "low_freq_factor", "high_freq_factor")}
-    if kind not in names:
-        raise ValueError(f"rope_type {kind!r} is not supported; known: default, {', '.join(names)}")
-    if missing := [name for name in names[kind] if given.get(name) is None]:
-        raise ValueError(f"rope_type {kind!r} needs {', '.join(missing)}")
-    if kind == "linear":
-        return Rope(width, float(theta), "linear", float(given["factor"]))
-    original = given.get("original_max_position_embeddings") or fields["max_position_embeddings"]
-    low, high = float(given["low_freq_factor"]), float(given["high_freq_factor"])
-    return Rope(width, float(theta), "llama3", float(given["factor"]), low, high, int(original))
-
-
-def _first(*values: Any) -> Any:
-    return next(value for value in values if value is not None)
-
-
-def format_rope(rope: Rope) -> dict[str, Any]:
-    """The older spelling, which every version of transformers reads."""
-    scaling = None
-    if rope.kind == "linear":
-        scaling = {"rope_type": "linear", "factor": rope.factor}
-    if rope.kind == "llama3":
-        scaling = {
-            "rope_type": "llama3",
-            "factor": rope.factor,
-            "low_freq_factor": rope.low,
-            "high_freq_factor": rope.high,
-            "original_max_position_embeddings": rope.original,
-        }
-    return {"rope_theta": rope.theta, "rope_scaling": scaling}
-
-
-def parse_ends(fields: Mapping[str, Any], vocabulary: int) -> dict[str, Any]:
-    """`bos_token_id` and `eos_token_ids`; ids outside the vocabulary, defaults of transformers, are none."""
-    bos, eos = fields.get("bos_token_id"), fields.get("eos_token_id")
-    ends = eos if isinstance(eos, (list, tuple)) else [eos]
-    inside = [i for i in (bos, *ends) if i is not None and 0 <= i < vocabulary]
+    begin, end = given.get("bos_token_id", bos), given.get("eos_token_id", eos)
+    ends = end if isinstance(end, (list, tuple)) else [end]
+    for name, value, ids in (("bos_token_id", begin, [begin]), ("eos_token_id", end, ends)):
+        if not all(i is None or type(i) is int for i in ids):
+            several = " or a list of them" if name == "eos_token_id" else ""
+            raise ValueError(f"{name} is {value!r}, wanted a token id{several}, or null for none")
+    inside = [i for i in (begin, *ends) if i is not None and 0 <= i < vocabulary]
     return {
-        "bos_token_id": bos if bos in inside else None,
+        "bos_token_id": begin if begin in inside else None,
         "eos_token_ids": tuple(i for i in ends if i in inside),
     }
 

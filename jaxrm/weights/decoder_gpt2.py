@@ -5,9 +5,8 @@ from typing import Any
 
 from jaxrm.models.blocks import BlocksConfig
 from jaxrm.models.decoder import DecoderConfig
-from jaxrm.weights.decoder_fields import format_ends, parse_ends, refuse
+from jaxrm.weights.decoder_fields import format_ends, head_width, parse_ends, read_fields, refuse
 from jaxrm.weights.decoder_rows import QkvRow, block_rows
-from jaxrm.weights.fields import present
 from jaxrm.weights.rows import norm
 from jaxrm.weights.table import Row
 
@@ -66,7 +65,7 @@ def parse_config(given: Mapping[str, Any], dtype: str = "float32") -> DecoderCon
     Raises:
       ValueError: scores that are scaled in another way, attention to an encoder, or an unknown activation.
     """
-    fields = _DEFAULTS | present(given)
+    fields = read_fields(given, _DEFAULTS, n_inner=int)
     refuse(fields, scale_attn_weights=True, scale_attn_by_inverse_layer_idx=False, add_cross_attention=False)
     width, heads = fields["n_embd"], fields["n_head"]
     blocks = BlocksConfig(
@@ -74,7 +73,7 @@ def parse_config(given: Mapping[str, Any], dtype: str = "float32") -> DecoderCon
         layers=fields["n_layer"],
         heads=heads,
         kv_heads=heads,
-        head_width=width // heads,
+        head_width=head_width(fields, "n_embd", "n_head"),
         mlp_width=fields.get("n_inner") or 4 * width,
         activation=fields["activation_function"],
         gated=False,
@@ -86,9 +85,9 @@ def parse_config(given: Mapping[str, Any], dtype: str = "float32") -> DecoderCon
         mlp_bias=True,
         dtype=dtype,
     )
-    size = fields["vocab_size"]
-    tied = fields["tie_word_embeddings"]
-    return DecoderConfig(blocks, size, fields["n_positions"], "gpt2", tied, True, **parse_ends(fields, size))
+    size, context, tied = (fields[n] for n in ("vocab_size", "n_positions", "tie_word_embeddings"))
+    ends = parse_ends(given, size, 50256, 50256)
+    return DecoderConfig(blocks, size, context, "gpt2", tied, True, **ends)
 
 
 def format_config(config: DecoderConfig, weights_dtype: str = "float32") -> dict[str, Any]:

@@ -5,9 +5,10 @@ from typing import Any, Literal
 
 from jaxrm.models.blocks import BlocksConfig
 from jaxrm.models.decoder import DecoderConfig
-from jaxrm.weights.decoder_fields import format_ends, format_rope, parse_ends, parse_rope, refuse
+from jaxrm.weights.decoder_fields import format_ends, head_width, parse_ends, read_fields, refuse
+from jaxrm.weights.decoder_rope import format_rope, parse_rope
 from jaxrm.weights.decoder_rows import QkvRow, block_rows
-from jaxrm.weights.fields import LINEAR, present
+from jaxrm.weights.fields import LINEAR
 from jaxrm.weights.table import Row
 
 MODEL_TYPES = ("llama", "qwen2", "qwen3")
@@ -21,6 +22,8 @@ _DEFAULTS: dict[str, Any] = {
     "hidden_act": "silu",
     "rms_norm_eps": 1e-6,
     "tie_word_embeddings": False,
+    "attention_bias": False,
+    "mlp_bias": False,
 }
 _QWEN = {
     "vocab_size": 151936,
@@ -84,26 +87,28 @@ def parse_config(given: Mapping[str, Any], dtype: str = "float32") -> DecoderCon
       ValueError: sliding windows, an unknown activation, or a RoPE scaling that we do not have.
     """
     kind: Literal["llama", "qwen2", "qwen3"] = given.get("model_type", "llama")
-    fields: dict[str, Any] = _DEFAULTS | _OWN[kind] | present(given)
-    if fields.get("use_sliding_window") or "sliding_attention" in fields.get("layer_types", ()):
-        raise ValueError("use_sliding_window is true: only attention to everything before is supported")
+    optional = {"head_dim": int, "num_key_value_heads": int, "layer_types": list, "use_sliding_window": bool}
+    fields = read_fields(given, _DEFAULTS | _OWN[kind], **optional)
+    _refuse_windows(given, fields["num_hidden_layers"])
     width, heads = fields["hidden_size"], fields["num_attention_heads"]
-    head = fields.get("head_dim") or width // heads
-    biased = bool(fields.get("attention_bias"))
+    head = fields.get("head_dim") or head_width(fields, "hidden_size", "num_attention_heads")
+    # Qwen's default is for what is omitted: null says as many as there are heads.
+    shared = given.get("num_key_value_heads", fields.get("num_key_value_heads"))
+    biased = fields["attention_bias"]
     rope = parse_rope(fields, head, 10_000.0)
     refuse({"partial_rotary_factor": rope.width / head}, partial_rotary_factor=1.0)
     blocks = BlocksConfig(
         width=width,
         layers=fields["num_hidden_layers"],
         heads=heads,
-        kv_heads=fields.get("num_key_value_heads") or heads,
+        kv_heads=shared or heads,
         head_width=head,
         mlp_width=fields["intermediate_size"],
         activation=fields["hidden_act"],
         norm_eps=fields["rms_norm_eps"],
         qkv_bias=biased or kind == "qwen2",
         out_bias=biased and kind != "qwen2",
-        mlp_bias=bool(fields.get("mlp_bias")) and kind == "llama",
+        mlp_bias=fields["mlp_bias"] and kind == "llama",
         qk_norm="head" if kind == "qwen3" else None,
         rope=rope,
         dtype=dtype,
@@ -111,7 +116,27 @@ def parse_config(given: Mapping[str, Any], dtype: str = "float32") -> DecoderCon
     size, context, tied = (
         fields[n] for n in ("vocab_size", "max_position_embeddings", "tie_word_embeddings")
     )
-    return DecoderConfig(blocks, size, context, kind, tied, **parse_ends(fields, size))
+    ends = (1, 2) if kind == "llama" else (None, None)
+    return DecoderConfig(blocks, size, context, kind, tied, **parse_ends(given, size, *ends))
+
+
+def _refuse_windows(given: Mapping[str, Any], layers: int) -> None:
+    """Raise a ValueError where a layer attends to a window.
+
+    `layer_types` says so or, where it is not there, Qwen's rule: windows begin with layer
+    `max_window_layers`, and a window of null is none.
+    """
+    kinds = given.get("layer_types")
+    if kinds is not None:
+        if any(kind != "full_attention" for kind in kinds):
+            raise ValueError(f"layer_types is {kinds}: only 'full_attention' is supported")
+        return
+    first = given.get("max_window_layers", 28)
+    if given.get("use_sliding_window") and given.get("sliding_window", 4096) is not None and first < layers:
+        raise ValueError(
+            f"use_sliding_window is true, from layer max_window_layers, {first}, on: only attention to "
+            "everything before is supported"
+        )
 
 
 def format_config(config: DecoderConfig, weights_dtype: str = "float32") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from jaxrm.models.blocks import BlocksConfig
 from jaxrm.models.decoder import DecoderConfig
-from jaxrm.weights.decoder_fields import format_ends, parse_ends, refuse
+from jaxrm.weights.decoder_fields import format_ends, head_width, parse_ends, read_fields, refuse
 from jaxrm.weights.decoder_rows import QkvRow, block_rows
 from jaxrm.weights.fields import LINEAR, present
 from jaxrm.weights.table import Row
@@ -25,6 +25,7 @@ _DEFAULTS = {
     "vocab_size": 50368,
     "layer_norm_epsilon": 1e-5,
 }
+_ATTENTION = {"alibi": True, "alibi_bias_max": 8.0, "prefix_lm": False, "qk_ln": False}
 _LAYER = "transformer.blocks.{layer}"
 # Ours -> the names in "mpt" and in "mosaic_gpt".
 _BLOCK = {
@@ -65,8 +66,10 @@ def parse_config(given: Mapping[str, Any], dtype: str = "float32") -> DecoderCon
         and no bias, which are all that was published.
     """
     kind: Literal["mpt", "mosaic_gpt"] = given.get("model_type", "mpt")
-    fields = _DEFAULTS | present(given)
-    attention = present(fields.get("attn_config")) if kind == "mpt" else _flat(fields)
+    fields = read_fields(given, _DEFAULTS, attn_config=dict, expansion_ratio=int, mlp_ratio=int)
+    attention = dict(fields.get("attn_config", {}) if kind == "mpt" else _flat(fields))
+    attention["clip_qkv"] = attention.get("clip_qkv") or None  # 0 does not clip either
+    attention = read_fields(attention, _ATTENTION, softmax_scale=float, clip_qkv=float)
     refuse(fields, no_bias=True, logit_scale=None, tie_word_embeddings=True)
     refuse(attention, alibi=True, prefix_lm=False, attn_type="multihead_attention")
     width, heads = fields["d_model"], fields["n_heads"]
@@ -75,20 +78,20 @@ def parse_config(given: Mapping[str, Any], dtype: str = "float32") -> DecoderCon
         layers=fields["n_layers"],
         heads=heads,
         kv_heads=heads,
-        head_width=width // heads,
+        head_width=head_width(fields, "d_model", "n_heads"),
         mlp_width=width * (fields.get("expansion_ratio") or fields.get("mlp_ratio") or 4),
         activation="gelu",
         gated=False,
         norm="layer",
         norm_eps=fields["layer_norm_epsilon"],
-        qk_norm="width" if attention.get("qk_ln") else None,
-        alibi=float(attention.get("alibi_bias_max", 8)),
+        qk_norm="width" if attention["qk_ln"] else None,
+        alibi=float(attention["alibi_bias_max"]),
         scale=attention.get("softmax_scale"),
         clip=attention.get("clip_qkv"),
         dtype=dtype,
     )
     size = fields["vocab_size"]
-    return DecoderConfig(blocks, size, fields["max_seq_len"], kind, **parse_ends(fields, size))
+    return DecoderConfig(blocks, size, fields["max_seq_len"], kind, **parse_ends(given, size))
 
 
 def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from typing import Any
 
 from jaxrm.models.blocks import BlocksConfig
 from jaxrm.models.decoder import DecoderConfig
-from jaxrm.weights.decoder_fields import format_ends, format_rope, parse_ends, parse_rope
+from jaxrm.weights.decoder_fields import format_ends, head_width, parse_ends, read_fields
+from jaxrm.weights.decoder_rope import format_rope, parse_rope
 from jaxrm.weights.decoder_rows import QkvRow, block_rows
-from jaxrm.weights.fields import LINEAR, present
+from jaxrm.weights.fields import LINEAR
 from jaxrm.weights.rows import norm
 from jaxrm.weights.table import Row
 
@@ -68,14 +69,14 @@ def parse_config(given: Mapping[str, Any], dtype: str = "float32") -> DecoderCon
     Raises:
       ValueError: an unknown activation, or a RoPE scaling that we do not have.
     """
-    fields = _DEFAULTS | present(given)
-    width, heads = fields["hidden_size"], fields["num_attention_heads"]
+    fields = read_fields(given, _DEFAULTS)
+    heads, head = fields["num_attention_heads"], head_width(fields, "hidden_size", "num_attention_heads")
     blocks = BlocksConfig(
-        width=width,
+        width=fields["hidden_size"],
         layers=fields["num_hidden_layers"],
         heads=heads,
         kv_heads=heads,
-        head_width=width // heads,
+        head_width=head,
         mlp_width=fields["intermediate_size"],
         activation=fields["hidden_act"],
         gated=False,
@@ -86,13 +87,13 @@ def parse_config(given: Mapping[str, Any], dtype: str = "float32") -> DecoderCon
         out_bias=fields["attention_bias"],
         mlp_bias=True,
         parallel=fields["use_parallel_residual"],
-        rope=parse_rope(fields, width // heads, 10_000.0, 0.25),
+        rope=parse_rope(fields, head, 10_000.0, 0.25),
         dtype=dtype,
     )
     size, context, tied = (
         fields[n] for n in ("vocab_size", "max_position_embeddings", "tie_word_embeddings")
     )
-    return DecoderConfig(blocks, size, context, "gpt_neox", tied, **parse_ends(fields, size))
+    return DecoderConfig(blocks, size, context, "gpt_neox", tied, **parse_ends(given, size, 0, 2))
 
 
 def format_config(config: DecoderConfig, weights_dtype: str = "float32") -> dict[str, Any]:

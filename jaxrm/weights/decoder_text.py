@@ -1,16 +1,17 @@
 """The host side of a decoder: its tokeniser, and rows of tokens."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from jaxrm.models.decoder import DecoderConfig
 from jaxrm.weights.files import write_bytes
-from jaxrm.weights.tokens import TOKENIZER, check_texts
+from jaxrm.weights.tokens import TOKENIZER, check_texts, read_tokenizer
 
 # Written again beside a checkpoint that was loaded; none of them is read here.
 CARRIED = (
@@ -23,6 +24,11 @@ CARRIED = (
     "generation_config.json",
     "chat_template.jinja",
 )
+
+# Steps of a tokeniser that begin each text with a mark of a space, and what they are without it; and one that
+# would take the space before a word away with the mark.
+_MARKS = {"Prepend": {"prepend": ""}, "Metaspace": {"prepend_scheme": "never"}}
+_UNMARKED = _MARKS | {"Strip": {"strip_left": False}}
 
 
 class Rows(NamedTuple):
@@ -59,14 +65,12 @@ class DecoderProcessor:
 
         Raises:
           FileNotFoundError: the checkpoint has no tokenizer.json.
-          ValueError: it has ids that the decoder has no embedding for.
+          ValueError: that is no tokeniser's file, or has ids that the decoder has no embedding for.
         """
         if isinstance(self.source, Tokenizer):
             tokenizer = self.source
         elif (self.source / TOKENIZER).is_file():
-            tokenizer = Tokenizer.from_file(str(self.source / TOKENIZER))
-            tokenizer.no_padding()
-            tokenizer.no_truncation()
+            tokenizer = read_tokenizer(self.source / TOKENIZER)
         else:
             raise FileNotFoundError(
                 f"{self.source} has no {TOKENIZER}, so it reads token ids but no texts. From older files "
@@ -82,18 +86,38 @@ class DecoderProcessor:
         return tokenizer
 
     def encode(self, text: str, *, beginning: bool = False) -> list[int]:
-        """The ids of a text as it stands; at the `beginning` of a sequence with what the tokeniser puts
-        there.
+        """The ids of a text that goes on behind other text, or stands at the `beginning` of a sequence, with
+        what the tokeniser puts there.
 
         An end of text that the tokeniser would add is left out: what follows is to be a continuation.
         """
-        plain = self.tokenizer.encode(text, add_special_tokens=False).ids
-        return [*self._beginning, *plain] if beginning else plain
+        if beginning:
+            return [*self._beginning, *self._plain(text)]
+        return self._continuing.encode(text, add_special_tokens=False).ids
+
+    def _plain(self, text: str) -> list[int]:
+        """The ids of a text with nothing before it."""
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    @cached_property
+    def _continuing(self) -> Tokenizer:
+        """The tokeniser of pieces that go on.
+
+        SentencePiece's, as Llama 2's, put a mark of a space before every text. Before a piece that would be
+        a space too many: with it " kneels" begins with two, and "." with one.
+        """
+        described = json.loads(self.tokenizer.to_str())
+        steps = [*_steps(described["normalizer"]), *_steps(described["pre_tokenizer"])]
+        if not any(step["type"] in _MARKS for step in steps):
+            return self.tokenizer
+        for step in steps:
+            step.update(_UNMARKED.get(step["type"], {}))
+        return Tokenizer.from_str(json.dumps(described))
 
     @cached_property
     def _beginning(self) -> list[int]:
         """What the tokeniser puts before every text."""
-        probe = self.tokenizer.encode("a", add_special_tokens=False).ids
+        probe = self._plain("a")
         whole = self.tokenizer.encode("a").ids
         starts = [i for i in range(len(whole) - len(probe) + 1) if whole[i : i + len(probe)] == probe]
         return whole[: starts[0]] if starts else []
@@ -128,6 +152,8 @@ class DecoderProcessor:
     def rows(self, prompts: Sequence[str], continuations: Sequence[str], multiple: int = 16) -> Rows:
         """Prompts and their continuations, each tokenised by itself, as rows of a multiple of `multiple` ids.
 
+        Behind an empty prompt a continuation is the beginning.
+
         Raises:
           TypeError: one string instead of several.
           ValueError: not equally many, an empty continuation, or more tokens than the context holds.
@@ -138,12 +164,14 @@ class DecoderProcessor:
             raise ValueError(
                 f"{len(prompts)} prompts and {len(continuations)} continuations: give one for each"
             )
-        heads, tails = [self.begin(text) for text in prompts], [self.encode(text) for text in continuations]
+        pairs = list(zip(prompts, continuations, strict=True))
+        heads = [self.begin(prompt) for prompt in prompts]
+        tails = [self.encode(text) if prompt else self._plain(text) for prompt, text in pairs]
         for tail, text in zip(tails, continuations, strict=True):
             if not tail:
                 raise ValueError(f"the continuation {text!r} has no tokens")
-        both = zip(heads, tails, prompts, continuations, strict=True)
-        ids = [self._checked([*head, *tail], prompt + text) for head, tail, prompt, text in both]
+        both = zip(heads, tails, pairs, strict=True)
+        ids = [self._checked([*head, *tail], prompt + text) for head, tail, (prompt, text) in both]
         # A few lengths only, so that few programs are compiled.
         longest = min(_up(max(map(len, ids)), multiple), self.context)
         tokens, mask = pad(ids, longest)
@@ -176,6 +204,14 @@ def pad(rows: Sequence[Sequence[int]], length: int | None = None) -> tuple[np.nd
     for i, row in enumerate(rows):
         tokens[i, : len(row)], mask[i, : len(row)] = row, True
     return tokens, mask
+
+
+def _steps(part: Any) -> Iterator[dict[str, Any]]:
+    """All steps of a normaliser or a pre-tokeniser in JSON, which may be none or a sequence of others."""
+    if part is not None:
+        yield part
+        for inner in (*part.get("normalizers", ()), *part.get("pretokenizers", ())):
+            yield from _steps(inner)
 
 
 def _up(number: int, multiple: int) -> int:

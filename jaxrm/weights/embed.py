@@ -86,6 +86,6 @@ _run = partial(jax.jit, static_argnums=(0, 3, 4))(run)
 
 def check_batch(batch: int) -> int:
     """The batch, if it is one."""
-    if batch < 1:
-        raise ValueError(f"batch is {batch}, wanted at least 1")
+    if not isinstance(batch, (int, np.integer)) or batch < 1:
+        raise ValueError(f"batch is {batch!r}, wanted a whole number of at least 1")
     return batch

@@ -126,7 +126,7 @@ def _read_shards(index: Path) -> dict[str, np.ndarray]:
 def _without_safetensors(directory: Path, names: Sequence[str]) -> str:
     pickles = sorted(file.name for file in directory.iterdir() if file.name.endswith(PICKLES))
     if pickles:
-        return f"{directory} {hub.pickle_advice(pickles, str(directory))}"
+        return f"{directory} {hub.pickle_advice(pickles, str(directory), directory)}"
     wanted = " nor ".join(f"{name} nor {name}.index.json" for name in names)
     return f"{directory} has neither {wanted}"
 

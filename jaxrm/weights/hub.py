@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 SINGLE, OPEN_CLIP = "model.safetensors", "open_clip_model.safetensors"
 # No pickle and no code is ever fetched.
@@ -22,19 +23,22 @@ def fetch(name: str) -> Path:
       FileNotFoundError: no such model, no access, no network and no cached copy, or no safetensors there.
     """
     directory = _download(name, SMALL_FILES)
-    open_clip = (directory / "open_clip_config.json").is_file() and not _is_transformers(directory)
+    open_clip = (directory / "open_clip_config.json").is_file() and _model_type(directory) is None
     directory = _download(name, OPEN_CLIP_WEIGHTS if open_clip else WEIGHTS)
     if not any(directory.glob("*.safetensors")):
-        raise FileNotFoundError(_without_safetensors(name))
+        raise FileNotFoundError(_without_safetensors(name, directory))
     return directory
 
 
-def _is_transformers(directory: Path) -> bool:
-    """Whether config.json is of transformers; timm, which open_clip's repositories carry too, has no type."""
+def _model_type(directory: Path) -> Any:
+    """What config.json is of; None: not of transformers, such as timm's, which open_clip's repositories carry
+    too.
+    """
     try:
-        return "model_type" in json.loads((directory / "config.json").read_bytes())
+        given = json.loads((directory / "config.json").read_bytes())
     except (OSError, ValueError):  # said later, by what reads it
-        return False
+        return None
+    return given.get("model_type") if isinstance(given, dict) else None
 
 
 def _download(name: str, patterns: tuple[str, ...]) -> Path:
@@ -68,7 +72,7 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
 
 
-def _without_safetensors(name: str) -> str:
+def _without_safetensors(name: str, cached: Path) -> str:
     """Says what the repository has instead; asked for only here, where loading has failed anyway."""
     from huggingface_hub import list_repo_files
 
@@ -78,18 +82,29 @@ def _without_safetensors(name: str) -> str:
         return f"the cached copy of {name!r} has no safetensors, and the hub cannot be asked for more"
     if not pickles:
         return f"{name!r} of the Hugging Face hub holds no {SINGLE}, {SINGLE}.index.json or {OPEN_CLIP}"
-    return f"{name!r} of the Hugging Face hub {pickle_advice(pickles, 'DIR')}"
+    return f"{name!r} of the Hugging Face hub {pickle_advice(pickles, 'DIR', cached)}"
 
 
-def pickle_advice(pickles: list[str], directory: str) -> str:
-    """Why pickles are refused, and the lines that convert one where it is trusted."""
+def pickle_advice(pickles: list[str], directory: str, config: Path) -> str:
+    """Why pickles are refused, and the lines that convert one where it is trusted.
+
+    Args:
+      pickles: names of files.
+      directory: where they are, or will be.
+      config: the directory whose config.json says what they are of.
+    """
+    from jaxrm.weights.family import DECODERS  # which imports what reads files, and so this
+
+    decoders = [kind for family in DECODERS for kind in family.model_types]
+    # of a decoder `AutoModel` is a part: it would be saved without its head, and under other names
+    auto = "AutoModelForCausalLM" if _model_type(config) in decoders else "AutoModel"
     download = f"fetch it with `hf download ... --local-dir {directory}`, then " if directory == "DIR" else ""
     target = OPEN_CLIP if Path(pickles[0]).name.startswith("open_clip") else SINGLE
     source = Path(directory) / pickles[0]
     return (
         f"holds its weights as {', '.join(pickles)} only. Such files can run code when they are opened, so "
         f"they are never loaded here. Convert a checkpoint that you trust once: {download}where torch and "
-        f'transformers are installed, python -c "from transformers import AutoModel as M; '
+        f'transformers are installed, python -c "from transformers import {auto} as M; '
         f"M.from_pretrained('{directory}').save_pretrained('{directory}')\"\n"
         "or, for any file that holds tensors by name,\n"
         "  import torch, safetensors.torch\n"

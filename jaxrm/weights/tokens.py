@@ -83,11 +83,19 @@ def read_training_words(directory: Path) -> TrainingWords | None:
     return TrainingWords(frozenset(words), tuple(captions))
 
 
-def _read_tokenizer(path: Path) -> Tokenizer:
+def read_tokenizer(path: Path) -> Tokenizer:
+    """tokenizer.json, without the padding and the cutting that it may ask for.
+
+    Raises:
+      ValueError: it is no tokeniser's file; it is named.
+    """
     try:
-        return Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises `Exception` itself
         raise ValueError(f"{path} is not a tokeniser's file: {error}. Fetch it again") from error
+    tokenizer.no_padding()  # rows are padded here, and
+    tokenizer.no_truncation()  # a text that is too long is told of
+    return tokenizer
 
 
 class TextProcessor:
@@ -116,10 +124,7 @@ class TextProcessor:
         if isinstance(self.source, Tokenizer):
             return self.source
         if (self.source / TOKENIZER).is_file():
-            tokenizer = _read_tokenizer(self.source / TOKENIZER)
-            tokenizer.no_padding()  # ours are rows of the model's context, and
-            tokenizer.no_truncation()  # a text that is cut is told of
-            return tokenizer
+            return read_tokenizer(self.source / TOKENIZER)
         for name in SENTENCEPIECE:
             if (self.source / name).is_file():
                 return sentencepiece.read(self.source / name)

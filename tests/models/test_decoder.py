@@ -12,6 +12,7 @@ import pytest
 import jaxrm
 from jaxrm.models import BlocksConfig, Decoder, DecoderConfig
 from jaxrm.models.alibi import slopes
+from jaxrm.models.context import Context
 from jaxrm.models.head import log_probs
 from jaxrm.models.rope import Rope
 from jaxrm.models.sharding import shardings
@@ -204,6 +205,17 @@ def test_llama3_frequencies_follow_the_published_rule():
     assert middle.any()
 
 
+def test_yarns_frequencies_follow_the_published_rule():
+    """Kept from 32 turns in 32,768 tokens on, divided by 4 below one; a line over pairs in between."""
+    plain, stretched = (Rope(128, 1e6, kind, 4.0, 1.0, 32.0, 32768) for kind in ("default", "yarn"))
+    ratio = stretched.frequencies() / plain.frequencies()
+    turns = 32768 * plain.frequencies() / (2 * np.pi)
+    first, last = np.flatnonzero(turns >= 32)[-1], np.flatnonzero(turns <= 1)[0]
+    np.testing.assert_allclose(ratio[: first + 1], 1)
+    np.testing.assert_allclose(ratio[last:], 1 / 4)
+    np.testing.assert_allclose(np.diff(ratio[first : last + 1]), -3 / 4 / (last - first))
+
+
 def test_alibis_slopes():
     np.testing.assert_allclose(slopes(8), 2.0 ** -np.arange(1, 9))
     np.testing.assert_allclose(slopes(3), [2.0**-4, 2.0**-8, 2.0**-2])  # of four, every second first
@@ -240,6 +252,12 @@ def test_wrong_inputs_say_what_is_wanted():
         (lambda m: m.logits(), "either tokens or embeds"),
         (lambda m: m.extend(m.empty(1, 2), jnp.zeros((1, 3, 12))), "3 vectors do not fit .* of 2 slots"),
         (lambda m: m.remember(jnp.zeros((1, 3, 12)), slots=2), "3 tokens do not fit into 2 slots"),
+        (lambda m: m.logits(jnp.zeros((1, 0), int)), "the sequence is empty"),
+        (lambda m: m.logits(embeds=jnp.zeros((1, 0, 12))), "the sequence is empty"),
+        (
+            lambda m: m.read(jnp.zeros((2, 3, 12)), jnp.ones((1, 3))),
+            r"mask has shape \(1, 3\), wanted \(2, 3\)",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             jax.eval_shape(call, model)
@@ -247,6 +265,27 @@ def test_wrong_inputs_say_what_is_wanted():
         replace(LLAMA, kv_heads=3)
     with pytest.raises(ValueError, match="cannot turn 8 of them"):
         replace(LLAMA, rope=Rope(8))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda m, x: m.read(x),
+        lambda m, x: m.remember(x),
+        lambda m, x: m.remember(x[:, :8], slots=17),
+        lambda m, x: m.empty(1, 17),
+        lambda m, x: m.extend(
+            Context.of(*jnp.zeros((2, 2, 1, 17, 2, 6)), jnp.zeros((1, 17), bool)), x[:, :1]
+        ),
+        lambda m, x: m.branch(m.empty(1, 16), x[:, None]),
+    ],
+)
+def test_no_position_beyond_those_that_were_learned(read):
+    """They were all the last one."""
+    learned = Decoder.abstract(DecoderConfig(LLAMA, 20, 16, learned_positions=True))
+    with pytest.raises(ValueError, match="17 slots are more than the decoder's 16 positions"):
+        jax.eval_shape(read, learned, jnp.zeros((1, 17, 12)))
+    jax.eval_shape(read, Decoder.abstract(DecoderConfig(LLAMA, 20, 16)), jnp.zeros((1, 17, 12)))
 
 
 def test_an_empty_context_is_one_that_has_read_nothing():

@@ -288,6 +288,11 @@ def test_trajectories_that_cannot_be_read_are_refused(frames, mask, message, rew
         ({}, {"prompt": "{frames}"}, "once each"),
         ({}, {"prompt": "{frames} {instruction} is it so?"}, "stands behind the instruction"),
         ({}, {"form": "ask", "answers": (" True", " True")}, "apart"),
+        ({}, {"form": "ask", "answers": (" True",)}, "wanted two texts, the right one first"),
+        ({}, {"form": "ask", "answers": (" yes", " no", " maybe")}, "wanted two texts"),
+        ({}, {"form": "ask", "answers": " yes"}, "answers are ' yes', wanted two texts"),
+        ({}, {"batch": 0}, "batch is 0, wanted a whole number of at least 1"),
+        ({}, {"batch": 2.5}, "batch is 2.5, wanted a whole number"),
     ],
 )
 def test_wrong_choices_are_refused(change, options, message, clip, lm):

@@ -8,10 +8,11 @@ import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 import jaxrm
 from jaxrm.describe import describe
-from jaxrm.weights import WeightsError, files
+from jaxrm.weights import DecoderProcessor, WeightsError, files
 from jaxrm.weights.family import read_family
 from jaxrm.weights.table import to_tensors
 from tests.weights import mpt_reference
@@ -128,6 +129,62 @@ def test_mpts_qk_norm_equals_a_float64_reference(tmp_path):
     assert all(again[name].tobytes() == tensors[name].tobytes() for name in tensors)
 
 
+LINEAR, YARN = {"rope_type": "linear", "factor": 2.0}, {"type": "yarn", "factor": 2.0}
+LLAMA3 = {"rope_type": "llama3", "factor": 2, "low_freq_factor": 4, "high_freq_factor": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("llama", {"hidden_size": "8"}, "hidden_size is '8', wanted a whole number of at least 1"),
+        ("llama", {"num_attention_heads": 0}, "num_attention_heads is 0, wanted a whole"),
+        ("llama", {"num_hidden_layers": -1}, "num_hidden_layers is -1, wanted a whole"),
+        ("llama", {"num_key_value_heads": 0}, "num_key_value_heads is 0, wanted a whole"),
+        ("llama", {"rms_norm_eps": "1e-5"}, "rms_norm_eps is '1e-5', wanted a number above 0"),
+        ("llama", {"rms_norm_eps": float("nan")}, "rms_norm_eps is nan, wanted a number above 0"),
+        ("llama", {"attention_bias": "no"}, "attention_bias is 'no', wanted true or false"),
+        ("llama", {"hidden_act": []}, r"hidden_act is \[\], wanted a text"),
+        ("llama", {"bos_token_id": "x"}, "bos_token_id is 'x', wanted a token id, or null"),
+        (
+            "llama",
+            {"eos_token_id": [1, "x"]},
+            "eos_token_id is .* a token id or a list of them, or null",
+        ),
+        ("llama", {"rope_scaling": [1]}, r"rope_scaling is \[1\], wanted an object"),
+        ("llama", {"rope_parameters": {"rope_theta": -1.0}}, "rope_theta is -1.0, wanted a number above 0"),
+        ("llama", {"rope_parameters": None, "rope_theta": 0}, "rope_theta is 0, wanted a number above 0"),
+        ("llama", {"rope_scaling": LINEAR | {"factor": 0}}, "factor is 0, wanted a number above 0"),
+        ("llama", {"rope_scaling": LINEAR | {"rope_type": 3}}, "rope_type is 3, wanted a text"),
+        ("llama", {"rope_scaling": LLAMA3}, "low_freq_factor is 4, wanted less than high_freq_factor, 4"),
+        ("llama", {"rope_scaling": YARN | {"beta_fast": 0.5}}, "beta_slow is 1, wanted less than beta_fast"),
+        ("llama", {"rope_scaling": YARN | {"truncate": 1}}, "truncate is 1, wanted true or false"),
+        ("llama", {"rope_scaling": YARN | {"rope_theta": 1}}, "rope_theta is 1, wanted more than 1"),
+        (
+            "llama",
+            {"rope_scaling": YARN, "original_max_position_embeddings": 0.5},
+            "original_max_position_embeddings is 0.5, wanted a whole",
+        ),
+        ("qwen2", {"hidden_size": 10}, "hidden_size is 10, wanted a multiple of num_attention_heads, 4"),
+        ("gpt2", {"n_inner": -1}, "n_inner is -1, wanted a whole"),
+        ("gpt2", {"n_head": 3}, "n_embd is 8, wanted a multiple of n_head, 3"),
+        ("neox", {"rope_parameters": {"partial_rotary_factor": "0.5"}}, "partial_rotary_factor is '0.5'"),
+        ("mpt", {"attn_config": [1]}, r"attn_config is \[1\], wanted an object"),
+        ("mpt", {"attn_config": {"clip_qkv": -1}}, "clip_qkv is -1, wanted a number above 0"),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_named_with_its_file(name, change, message, tmp_path):
+    shutil.copy(GOLDEN / f"decoder-{name}" / "config.json", tmp_path)
+    edit_config(tmp_path, **change)
+    with pytest.raises(ValueError, match=f"{tmp_path}/config.json has fields that cannot be used: {message}"):
+        jaxrm.load_decoder(tmp_path)
+
+
+@pytest.mark.parametrize("option", [{"dtype": "fp16"}, {"param_dtype": "int8"}])
+def test_a_dtype_that_we_do_not_have_is_refused(option):
+    with pytest.raises(ValueError, match=f"unknown dtype '{next(iter(option.values()))}'; known: float32"):
+        jaxrm.load_decoder(LLAMA, **option)
+
+
 def test_the_right_loader_is_named():
     for load in (jaxrm.load_clip, jaxrm.load_tower):
         with pytest.raises(ValueError, match=r"a decoder LLM, Llama: load it with `jaxrm.load_decoder`"):
@@ -168,6 +225,35 @@ def test_texts_there_and_back(lm):
     assert lm.processor.decode(tokens[0][mask[0]]) == "it gets up"
 
 
+def sentencepiece(how: str) -> Tokenizer:
+    """A tokeniser that marks spaces, and the beginning of a text: as older and as newer files do it."""
+    texts = [*PROMPTS, *CONTINUATIONS, "What it does: it kneels down. Was it done? True"]
+    made, marks = Tokenizer(models.BPE(unk_token="<unk>")), pre_tokenizers.Metaspace(prepend_scheme="first")
+    made.pre_tokenizer = pre_tokenizers.Sequence([marks, pre_tokenizers.Punctuation()])
+    made.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=90, special_tokens=["<unk>", "<s>"]))
+    made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    made.pre_tokenizer = None if how == "prepend" else marks
+    steps = [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    made.normalizer = normalizers.Sequence(steps if how == "prepend" else [normalizers.Strip()])
+    return made
+
+
+@pytest.mark.parametrize("how", ["prepend", "metaspace"])
+@pytest.mark.parametrize(
+    "texts",
+    [("A video of a robot:", " kneels down", ". Was it", " done?"), ("", "it kneels"), ("it", "", ".")],
+)
+def test_pieces_have_the_ids_of_the_whole_text(how, texts, lm):
+    processor = DecoderProcessor(sentencepiece(how), lm.model.config)
+    whole = processor.tokenizer.encode("".join(texts)).ids
+    first, second, *others = texts
+    rows = processor.rows([first], [second + "".join(others)])
+    assert rows.tokens[rows.mask].tolist() == whole and 0 not in whole
+    if first:
+        pieces = [processor.encode(text) for text in (second, *others)]
+        assert sum(pieces, processor.begin(first)) == whole
+
+
 @pytest.mark.parametrize(
     ("prompts", "continuations", "kind", "message"),
     [
@@ -190,6 +276,16 @@ def test_wrong_tokens_are_refused(lm):
         lm.logits(np.array([3, 4]))
     with pytest.raises(ValueError, match="129 tokens and vectors do not fit"):
         lm.logits(np.zeros((1, 129), int))
+    with pytest.raises(ValueError, match="tokens given as a list, wanted an array"):
+        lm.logits([[3, 4]])
+    with pytest.raises(ValueError, match="mask given as a list, wanted an array"):
+        lm.logits(np.array([[3, 4]]), mask=[[True, False]])
+    with pytest.raises(ValueError, match=r"mask has shape \(1, 3\), wanted \(1, 2\)"):
+        lm.logits(np.array([[3, 4]]), mask=np.ones((1, 3), bool))
+    with pytest.raises(ValueError, match="the sequence is empty"):
+        lm.logits(np.zeros((1, 0), int))
+    with pytest.raises(ValueError, match="batch is 0, wanted a whole number"):
+        lm.log_likelihood(["a"], [" b"], batch=0)
 
 
 def test_a_tokeniser_that_does_not_fit_is_refused(copy):
@@ -199,6 +295,20 @@ def test_a_tokeniser_that_does_not_fit_is_refused(copy):
     assert lm.logits(np.array([[1, 2]])).shape == (1, 2, 60)
     with pytest.raises(ValueError, match="ids up to 109, but the decoder's vocabulary ends at 59"):
         lm.log_likelihood(["a"], [" b"])
+
+
+def test_a_pickle_is_refused_with_the_way_that_keeps_a_decoders_head(copy):
+    (copy / files.SINGLE).rename(copy / "pytorch_model.bin")
+    with pytest.raises(FileNotFoundError, match=r"import AutoModelForCausalLM as M; .*save_pretrained"):
+        jaxrm.load_decoder(copy)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"model": {"type": "Abacus"}}'])
+def test_a_garbled_tokeniser_is_named(content, copy):
+    (copy / "tokenizer.json").write_bytes(content)
+    for read in (describe, lambda copy: jaxrm.load_decoder(copy).processor.begin("a")):
+        with pytest.raises(ValueError, match=f"{copy}/tokenizer.json is not a tokeniser's file: "):
+            read(copy)
 
 
 def test_without_tokeniser_it_still_reads_ids(copy):

@@ -1,6 +1,7 @@
 """Decoders' configs: every published tensor, both spellings of RoPE, and what we cannot build."""
 
 import json
+import math
 
 import jax
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from jaxrm.models import Decoder
 from jaxrm.weights import decoder_gpt2, decoder_llama, decoder_mpt, decoder_neox
-from jaxrm.weights.decoder_fields import parse_rope
+from jaxrm.weights.decoder_rope import format_rope, parse_rope
 from jaxrm.weights.table import names_and_shapes
 
 # config.json as published, without what has no influence, and the number of parameters (of MPT by hand).
@@ -181,12 +182,85 @@ def test_both_spellings_of_rope_are_one():
     assert parse_rope({"rope_scaling": {"type": "linear", "factor": 2}}, 64, 1e4).factor == 2
 
 
+YARN = {"factor": 4.0, "original_max_position_embeddings": 32768}
+
+
+@pytest.mark.parametrize(
+    ("more", "attention"),
+    [
+        ({}, 0.1 * math.log(4) + 1),
+        ({"attention_factor": 1.5, "mscale": 2.0, "mscale_all_dim": 1.0}, 1.5),
+        ({"mscale": 2.0, "mscale_all_dim": 1.0}, (0.2 * math.log(4) + 1) / (0.1 * math.log(4) + 1)),
+        ({"mscale": 2.0, "mscale_all_dim": 0}, 0.1 * math.log(4) + 1),
+        ({"factor": 0.5}, 1),
+    ],
+)
+def test_yarn_in_both_spellings_and_there_and_back(more, attention):
+    """As the cards of Qwen2.5 and Qwen3 tell people to write it."""
+    old = {"rope_theta": 1e6, "rope_scaling": {"type": "yarn"} | YARN | more}
+    new = {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e6} | YARN | more}
+    rope = parse_rope(old, 64, 1e4)
+    assert rope == parse_rope(new, 64, 1e4) == parse_rope(format_rope(rope), 64, 1e4)
+    assert (rope.kind, rope.theta, rope.original, rope.low, rope.high) == ("yarn", 1e6, 32768, 1, 32)
+    assert rope.truncate and rope.attention == pytest.approx(attention, rel=1e-15)
+
+
+def test_the_context_before_it_was_stretched_is_looked_for_as_transformers_does():
+    fields = {"max_position_embeddings": 64, "rope_scaling": {"type": "yarn", "factor": 2}}
+    assert parse_rope(fields, 64, 1e4).original == 64
+    fields["rope_scaling"]["original_max_position_embeddings"] = 32
+    assert parse_rope(fields, 64, 1e4).original == 32
+    assert parse_rope(fields | {"original_max_position_embeddings": 16}, 64, 1e4).original == 16
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "qwen3"])
+def test_qwens_null_is_not_its_default(kind):
+    given = {"model_type": kind, "num_attention_heads": 64, "hidden_size": 8192}
+    assert decoder_llama.parse_config(given).blocks.kv_heads == 32
+    assert decoder_llama.parse_config(given | {"num_key_value_heads": None}).blocks.kv_heads == 64
+
+
+@pytest.mark.parametrize(
+    "windows", [{"max_window_layers": 4}, {"sliding_window": None}, {"layer_types": ["full_attention"] * 4}]
+)
+def test_windows_that_no_layer_has_are_accepted(windows):
+    given = {
+        "model_type": "qwen2",
+        "num_hidden_layers": 4,
+        "max_window_layers": 3,
+        "use_sliding_window": True,
+    }
+    assert decoder_llama.parse_config(given | windows).blocks.layers == 4
+
+
+@pytest.mark.parametrize(
+    ("module", "bos", "ends"),
+    [
+        (decoder_llama, 1, (2,)),
+        (decoder_neox, 0, (2,)),
+        (decoder_gpt2, 50256, (50256,)),
+        (decoder_mpt, None, ()),
+    ],
+)
+def test_ends_that_are_left_out_are_transformers(module, bos, ends):
+    config = module.parse_config({})
+    assert (config.bos_token_id, config.eos_token_ids) == (bos, ends)
+    none = module.parse_config({"bos_token_id": None, "eos_token_id": None})
+    assert (none.bos_token_id, none.eos_token_ids) == (None, ())
+
+
+def test_mpts_clip_of_0_is_none():
+    assert decoder_mpt.parse_config({"attn_config": {"clip_qkv": 0}}).blocks.clip is None
+
+
 @pytest.mark.parametrize(
     ("module", "given", "message"),
     [
-        (decoder_llama, {"rope_scaling": {"rope_type": "yarn", "factor": 2}}, "'yarn' is not supported"),
+        (decoder_llama, {"rope_scaling": {"type": "dynamic", "factor": 2}}, "'dynamic' .* length of a text"),
+        (decoder_llama, {"rope_parameters": {"full_attention": {"rope_theta": 1e6}}}, "into full_attention"),
         (decoder_llama, {"rope_scaling": {"rope_type": "linear"}}, "needs factor"),
         (decoder_llama, {"model_type": "qwen2", "use_sliding_window": True}, "use_sliding_window"),
+        (decoder_llama, {"model_type": "qwen3", "layer_types": ["sliding_attention"]}, "layer_types"),
         (decoder_llama, {"hidden_act": "mish"}, "unknown activation 'mish'"),
         (decoder_llama, {"num_key_value_heads": 3}, "cannot share"),
         (decoder_gpt2, {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"),

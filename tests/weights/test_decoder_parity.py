@@ -10,7 +10,7 @@ import pytest
 
 import jaxrm
 from jaxrm.models import Decoder
-from jaxrm.weights import files
+from jaxrm.weights import decoder_gpt2, decoder_llama, decoder_mpt, decoder_neox, files
 from jaxrm.weights.family import read_family
 from jaxrm.weights.table import names_and_shapes
 from tests.weights.test_decoder_config import PUBLISHED
@@ -45,6 +45,9 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 32,
 }
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
+SCALES = YARN | {"mscale": 0.7, "mscale_all_dim": 1.3, "beta_slow": 0.1, "beta_fast": 2.0, "truncate": False}
+WINDOWS = {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 3}
 SMALL = {"vocab_size": 50, "bos_token_id": 0, "eos_token_id": 1}
 GPT2 = SMALL | {"n_embd": 24, "n_layer": 3, "n_head": 3, "n_positions": 40}
 MPT = SMALL | {"d_model": 24, "n_layers": 3, "max_seq_len": 40}
@@ -54,12 +57,17 @@ CASES = {
     "llama 3": ("Llama", SHARED | {"rope_scaling": LLAMA3, "rope_theta": 100.0, "tie_word_embeddings": True}),
     "llama, linear": ("Llama", SHARED | {"rope_scaling": {"rope_type": "linear", "factor": 2.0}}),
     "llama, biases": ("Llama", SHARED | {"attention_bias": True, "mlp_bias": True, "head_dim": 10}),
+    "llama, yarn": ("Llama", SHARED | {"rope_scaling": SCALES, "rope_theta": 100.0, "head_dim": 12}),
     "qwen2": ("Qwen2", SHARED),
+    "qwen2, windows behind its layers": ("Qwen2", SHARED | WINDOWS),
+    "qwen2, yarn": ("Qwen2", SHARED | {"rope_scaling": {"attention_factor": 1.5} | YARN, "rope_theta": 1e4}),
     "qwen3": ("Qwen3", SHARED | {"head_dim": 10, "tie_word_embeddings": True}),
+    "qwen3, yarn": ("Qwen3", SHARED | {"head_dim": 10, "rope_parameters": {"rope_theta": 50.0} | YARN}),
     "qwen3, biases": ("Qwen3", SHARED | {"head_dim": 4, "attention_bias": True}),
     "gpt2": ("GPT2", GPT2),
     "gpt2, relu": ("GPT2", GPT2 | {"activation_function": "relu", "n_inner": 30, "layer_norm_epsilon": 1e-3}),
     "gpt-neox": ("GPTNeoX", BASE | {"rotary_pct": 0.4}),
+    "gpt-neox, yarn": ("GPTNeoX", BASE | {"rotary_pct": 0.7, "rope_scaling": dict(YARN)}),
     "gpt-neox, one after the other": (
         "GPTNeoX",
         BASE | {"rotary_pct": 1.0, "use_parallel_residual": False, "attention_bias": False},
@@ -67,6 +75,10 @@ CASES = {
     "mpt": ("Mpt", MPT | {"n_heads": 4}),
     "mpt, three heads": ("Mpt", MPT | {"n_heads": 3, "attn_config": {"clip_qkv": 1.0, "softmax_scale": 0.3}}),
 }
+
+
+MODULES = dict.fromkeys(("llama", "qwen2", "qwen3"), decoder_llama)
+MODULES |= {"gpt2": decoder_gpt2, "gpt_neox": decoder_neox, "mpt": decoder_mpt}
 
 
 def random(kind: str, fields: dict):
@@ -123,7 +135,7 @@ def test_float64_to_1e_9_there_and_back(case, tmp_path):
         np.testing.assert_allclose(again.eval()(ids).logits, made(ids).logits, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", ["llama 3", "gpt-neox"])
+@pytest.mark.parametrize("case", ["llama 3", "llama, yarn", "qwen3, yarn", "gpt-neox"])
 def test_both_spellings_of_rope_give_the_same(case, tmp_path):
     """What transformers writes now, and what lies on the hub."""
     made = random(*CASES[case])
@@ -137,6 +149,13 @@ def test_both_spellings_of_rope_give_the_same(case, tmp_path):
         old = {"rope_theta": rope.pop("rope_theta"), "rope_scaling": rope}
     files.write_json(tmp_path / "config.json", written | old)
     assert jaxrm.load_decoder(tmp_path).model.config == new
+
+
+@pytest.mark.parametrize(("kind", "module"), MODULES.items())
+def test_ends_that_are_left_out_are_theirs(kind, module):
+    theirs, ours = transformers.AutoConfig.for_model(kind), module.parse_config({"model_type": kind})
+    assert ours.bos_token_id == theirs.bos_token_id
+    assert ours.eos_token_ids == (() if theirs.eos_token_id is None else (theirs.eos_token_id,))
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if not name.startswith("mpt")])

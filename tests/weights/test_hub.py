@@ -153,10 +153,12 @@ def test_of_open_clip_only_its_own_weights_are_fetched(server, find):
 
 def test_a_pickle_on_the_hub_is_named_and_not_fetched(server, find):
     repository(server, "org/old", config__json=b'{"model_type": "clip"}', pytorch_model__bin=b"x")
-    said = find("org/old")
+    repository(server, "org/lm", config__json=b'{"model_type": "gpt_neox"}', pytorch_model__bin=b"x")
+    said, of_decoder = find("org/old"), find("org/lm")
+    assert "import AutoModel as M" in said and "import AutoModelForCausalLM as M" in of_decoder
     assert "'org/old' of the Hugging Face hub holds its weights as pytorch_model.bin only" in said
     assert "torch.load(" in said and "hf download" in said
-    assert server.asked == ["config.json"]
+    assert server.asked == ["config.json"] * 2
 
 
 def test_a_failure_names_the_model_and_the_way_out(find):

@@ -328,6 +328,7 @@ def make(config: PolicyConfig, env: Env) -> LoopReward:
         jaxrm.load_interface(config.interface),
         instruction=goal,
         form=config.likelihood_form,
+        allow_unknown_words=config.allow_unknown_words,
     )
     check_frames_fit(reward, frames)
     watched = bool(config.update_interface_every or config.keep_episodes)

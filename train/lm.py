@@ -19,14 +19,15 @@ from rich.console import Console
 
 import jaxrm
 from envs.humanoid import tasks
-from envs.humanoid.motion_captions import sentences
+from envs.humanoid.instructions import ACTIONS
+from envs.humanoid.motion_captions import sentences, wordings
 from envs.humanoid.motions import Motions
 from jaxrm.models import BlocksConfig, Decoder, DecoderConfig
 from jaxrm.models.rope import Rope
 from jaxrm.rewards.likelihood import sum_scored
 from jaxrm.rewards.prompts import ANSWERS, ASK, DESCRIBE
 from jaxrm.rewards.protocols import told_apart
-from jaxrm.weights import DecoderCheckpoint, DecoderProcessor
+from jaxrm.weights import DecoderCheckpoint, DecoderProcessor, TrainingWords
 from train import lm_card, lm_films, lm_report
 from train.lm_config import LmConfig
 from train.lm_films import Film
@@ -114,7 +115,8 @@ def make_processor(config: LmConfig) -> DecoderProcessor:
     size = tokenizer.get_vocab_size()
     ids = tokenizer.get_vocab()
     shape = DecoderConfig(blocks, size, CONTEXT, bos_token_id=ids[START], eos_token_ids=(ids[END],))
-    return DecoderProcessor(tokenizer, shape)
+    plainest = tuple(wordings((action,))[0] for action in ACTIONS)
+    return DecoderProcessor(tokenizer, shape, TrainingWords(TrainingWords.of(language).words, plainest))
 
 
 def begin(config: LmConfig, model: Decoder) -> Learner:

@@ -75,6 +75,7 @@ class LikelihoodReward:
         prompt: str | None = None,
         answers: tuple[str, str] = ANSWERS,
         batch: int | None = None,
+        allow_unknown_words: bool = False,
     ) -> "LikelihoodReward":
         """Reward trajectories that do what `instruction` says.
 
@@ -89,8 +90,10 @@ class LikelihoodReward:
           prompt: with {frames} and {instruction}; None: `DESCRIBE` or `ASK`.
           answers: of "ask", the right one first.
           batch: how many frames the tower sees at once; None: all.
+          allow_unknown_words: go on with words that the decoder never saw, where it is known what it saw.
 
         Raises:
+          UnknownWordsError: a ValueError that names the words of the instruction that were not in training.
           ValueError: widths that do not fit, a tower or decoder that is another than the interface was
             trained with, an instruction that is longer than the context, a tokeniser that does not fit the
             decoder, another form, a prompt without its places, other than two answers, or a batch below 1.
@@ -104,6 +107,8 @@ class LikelihoodReward:
             tails = describe(lm.processor, [instruction], template)[0]
         else:
             tails = ask(lm.processor, [instruction], template, answers)[0]
+        if not allow_unknown_words:
+            lm.processor.check_words([instruction])
         before = np.asarray(lm.processor.begin(Prompt.of(template).before), np.int32)
         images = vision.processor.images
         _check_widths(vision.model, images, interface)

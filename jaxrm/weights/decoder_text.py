@@ -10,12 +10,20 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from jaxrm.models.decoder import DecoderConfig
-from jaxrm.weights.files import write_bytes
-from jaxrm.weights.tokens import TOKENIZER, check_texts, read_tokenizer
+from jaxrm.weights.files import write_bytes, write_json
+from jaxrm.weights.tokens import (
+    TOKENIZER,
+    TRAINING_WORDS,
+    TrainingWords,
+    check_texts,
+    read_tokenizer,
+    read_training_words,
+)
 
-# Written again beside a checkpoint that was loaded; none of them is read here.
+# Written again beside a checkpoint that was loaded.
 CARRIED = (
     TOKENIZER,
+    TRAINING_WORDS,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "vocab.json",
@@ -48,11 +56,26 @@ class Rows(NamedTuple):
 
 
 class DecoderProcessor:
-    """A tokeniser that is read from `source`, a directory with tokenizer.json, when first needed."""
+    """A tokeniser that is read from `source`, a directory with tokenizer.json, when first needed.
 
-    def __init__(self, source: Path | Tokenizer, config: DecoderConfig):
+    Attributes:
+      training_words: what the decoder was taught, where that is known: by a small one that was trained on one
+        language alone.
+    """
+
+    def __init__(
+        self, source: Path | Tokenizer, config: DecoderConfig, training_words: TrainingWords | None = None
+    ):
         self.source = source
         self.config = config
+        self.training_words = training_words
+        if training_words is None and isinstance(source, Path):
+            self.training_words = read_training_words(source)
+
+    def check_words(self, texts: Sequence[str]) -> None:
+        """Raise `UnknownWordsError`, a ValueError, if a word was not in training, where that is known."""
+        if self.training_words is not None:
+            self.training_words.check(texts)
 
     @property
     def context(self) -> int:
@@ -191,6 +214,8 @@ class DecoderProcessor:
         """Write the tokeniser's files."""
         if isinstance(self.source, Tokenizer):
             write_bytes(directory / TOKENIZER, self.source.to_str(pretty=True).encode())
+            if self.training_words is not None:
+                write_json(directory / TRAINING_WORDS, self.training_words.to_json())
             return
         for name in CARRIED:
             if (self.source / name).is_file() and self.source.resolve() != directory.resolve():

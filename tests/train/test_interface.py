@@ -437,6 +437,9 @@ def test_the_shipped_interface_fits_the_shipped_parts(lm):
     interface = jaxrm.load_interface("fomo-interface")
     clip = jaxrm.load_clip("scene-clip-fine")
     reward = jaxrm.LikelihoodReward.create(clip, lm, interface, instruction="kneels down")
+    with pytest.raises(jaxrm.weights.UnknownWordsError, match="'backflip'"):
+        jaxrm.LikelihoodReward.create(clip, lm, interface, instruction="a backflip")
+    jaxrm.LikelihoodReward.create(clip, lm, interface, instruction="a backflip", allow_unknown_words=True)
     size = clip.processor.images.size
     found = reward.prefixes(np.zeros((3, size, size, 3), np.uint8))
     assert found.shape == (3,) and np.isfinite(found).all() and len(INSTRUCTIONS) == 324

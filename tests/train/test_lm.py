@@ -22,6 +22,8 @@ from envs.humanoid.instructions import (
 from envs.humanoid.motion_captions import sentences
 from envs.humanoid.motion_truth import CONDITIONS, Signs
 from jaxrm.models import Decoder
+from jaxrm.weights import DecoderCheckpoint
+from jaxrm.weights.tokens import words_of
 from train import lm as program
 from train import lm_card, lm_films, lm_read
 from train.lm_films import WORDS, Pool
@@ -272,3 +274,16 @@ def test_the_shipped_decoder_knows_what_came_first_when_it_is_asked(shipped):
     found = read_film(shipped.model, said._replace(describe=yes), film, rows)[0]
     share = np.exp((found * yes.scored[rows][..., yes.first :]).sum(-1))  # p("True")
     assert np.diag(share).min() > 0.9 and share[[0, 1], [1, 0]].max() < 0.1
+
+
+def test_the_words_of_its_language_are_kept_beside_it(processor, model, tmp_path):
+    """All of every instruction's, and none besides; those of the one that comes with us, too."""
+    jaxrm.save(DecoderCheckpoint(model, processor), tmp_path)
+    everything = [words for one in INSTRUCTIONS for words in motion_captions.wordings(one)]
+    few = [sentence for held in (False, True) for sentence in sentences(CONFIG.wordings, held)]
+    for folder, language in ((tmp_path, few), ("instruct-lm", everything)):
+        known = jaxrm.load_decoder(folder).processor
+        known.check_words(language)
+        assert known.training_words.words == {word for text in language for word in words_of(text)}
+        with pytest.raises(ValueError, match="'backflip'"):
+            known.check_words(["does a backflip"])

@@ -99,8 +99,10 @@ STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
     "size": {f"width {width}": ("humanoid/kneeling", f"--model=runs/clip-{width}") for width in SIZES},
 }
 SHARES = ("success_end", "success_steps_end", "false_positives_end")
-FIGURES = (*SHARES, "truth_return_end", "reward_end")
-LOGGED = ("success", "false_positives")  # shares of the training worlds, at the end of each unroll
+FIGURES = (*SHARES, "success_start", "truth_return_end", "reward_end")
+# Of the training worlds: shares of them at the end of each unroll, and the mean reward. Where it rises and
+# success falls, the sentence is misspecified.
+LOGGED = ("success", "false_positives", "reward")
 SAME = ("env_steps", "train_seconds", "device")  # of all seeds of a program
 
 

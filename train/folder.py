@@ -82,6 +82,11 @@ class RunFolder:
         if other:
             raise ValueError(f"cannot resume {str(self.path)!r} with another config: {other}")
 
+    def is_trained(self) -> bool:
+        """Whether there is anything of training that would be lost with the folder."""
+        learnt = any(row["iteration"] > 0 for row in self.read_metrics())
+        return learnt or any(self.checkpoints.glob("[0-9]*"))
+
     def append_metrics(self, rows: list[dict[str, Any]]) -> None:
         with self.metrics.open("a") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)

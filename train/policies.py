@@ -53,18 +53,13 @@ def policy(config: PolicyConfig) -> Run:
     """
     began = time.monotonic()
     config.validate()
-    singles = config.of_runs()
-    folders = [RunFolder(single.folder) for single in singles]
     many.check(config)
-    for single, folder in zip(singles, folders, strict=True):
-        folder.check(single)
     parts = Parts.build(config)
     program = make_program(config, parts.env, parts.learner, parts.reward, tasks=parts.tasks)
-    for single, folder in zip(singles, folders, strict=True):
-        folder.create(single)
     console = Console()
-    _introduce(console, parts)
-    with contextlib.ExitStack() as stack:
+    singles = config.of_runs()
+    with many.folders_of(config) as folders, contextlib.ExitStack() as stack:
+        _introduce(console, parts)
         seats = [
             Seat(
                 single,

@@ -20,6 +20,7 @@ from train.checkpoint import Checkpoints
 from train.folder import RunFolder
 from train.parts import Parts
 from train.program import make_program, state_like
+from train.session import Session
 
 TIMES = ("wall_seconds", "train_seconds", "compile_seconds", "env_steps_per_second")
 ROOT = Path(__file__).parents[2]
@@ -197,6 +198,23 @@ def test_mistakes_are_told_and_leave_no_folder(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
         train.policy(small(tmp_path / "run", **change))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("seeds", "learnt"), [(1, False), (2, False), (1, True), (2, True)])
+def test_what_fails_before_it_learns_leaves_no_folder(tmp_path, monkeypatch, seeds, learnt):
+    def fail(session):
+        if learnt:
+            session.seats[0].folder.append_metrics([{"iteration": 1}])
+        raise TypeError("found while tracing")
+
+    monkeypatch.setattr(Session, "train", fail)
+    config = small(tmp_path / "run", seeds=seeds)
+    with pytest.raises(TypeError, match="while tracing"):
+        train.policy(config)
+    assert config.folder.exists() == learnt
+    if learnt:  # neither does it overwrite
+        with pytest.raises(FileExistsError, match="--resume"):
+            train.policy(config)
 
 
 @pytest.mark.slow

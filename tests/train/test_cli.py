@@ -1,11 +1,19 @@
 """What people see: help, suggestions, one line for a mistake."""
 
+import dataclasses
+import re
+import shlex
+from pathlib import Path
+
 import pytest
 
 import jaxrm
+from bench import study
 from train import cli, recipes
 from train.config import PolicyConfig
 from train.parts import make_env
+
+ROOT = Path(__file__).parents[2]
 
 
 def output(capsys, *arguments: str) -> tuple[int, str, str]:
@@ -85,6 +93,52 @@ def test_the_settings_of_the_paper_are_understood():
     config.validate()
     assert (config.steps_per_iteration, config.updates_per_iteration) == (3_200, 100)
     assert config.replay_size == 1_000_000 and config.policy_hidden == (256, 256)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("pendulum --tau 0.1", "tau is of no use to algo 'ppo', only to 'sac'"),
+        ("pendulum --updates-per-step 0.5", "only to 'sac'"),
+        ("pendulum --algo sac --epochs 3", "epochs is of no use to algo 'sac', only to 'ppo'"),
+        ("pendulum --algo sac --clip 0.1", "only to 'ppo'"),
+        ("pendulum --reward truth --model scene-clip-fine", "only to 'clip' or 'likelihood'"),
+        (
+            "pendulum --reward truth --allow-unknown-words",
+            "allow_unknown_words is of no use to reward 'truth'",
+        ),
+        ("pendulum --reward truth --reward-every 5", "reward_every is of no use"),
+        ("cartpole --reward truth --reward-between hold", "reward_between is of no use"),
+        ("pendulum --reward truth --alpha 0.5", "alpha is of no use to reward 'truth', only to 'clip'"),
+        ("pendulum --baseline rod", "baseline is of no use with alpha 0"),
+        ("pendulum --reward-between hold", "reward_between is of no use with reward_every 1"),
+        ("pendulum --lm other", "lm is of no use to reward 'clip', only to 'likelihood'"),
+        ("pendulum --likelihood-form ask", "only to 'likelihood'"),
+        ("pendulum --reward likelihood --interface-films 9", "no use with update_interface_every 0"),
+        ("pendulum --num-envs 100", "no multiple of num_shards"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(words, message):
+    config = cli.parse_policy(words.split())
+    with pytest.raises(ValueError, match=message):
+        config.validate()
+    if "of no use" in message:  # a run that an earlier version began
+        dataclasses.replace(config, resume=True).validate()
+
+
+def commands() -> list[list[str]]:
+    """The policies of the README and of the studies, as words."""
+    page = (ROOT / "README.md").read_text()
+    told = [
+        shlex.split(line) for line in re.findall(r"^python -m train policy ([^#\n]+)", page, re.MULTILINE)
+    ]
+    studies = [list(words) for rows in study.STUDIES.values() for words in rows.values()]
+    return [words for words in told + studies if "--help" not in words]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_commands_that_we_name_are_taken(words):
+    cli.parse_policy(words).validate()
 
 
 def test_the_task_comes_first(capsys):

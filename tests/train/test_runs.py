@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import pickle
 import signal
@@ -192,6 +193,18 @@ def test_nothing_to_resume(tmp_path):
         ({"minibatches": 3}, "do not divide"),
         ({"reward_every": 3}, "does not divide"),
         ({"epochs": 0}, "at least 1"),
+        ({"entropy_cost": -1.0}, "at least 0"),
+        ({"entropy_cost": math.nan}, "at least 0"),
+        ({"value_cost": math.nan}, "at least 0"),
+        ({"temperature": math.nan}, "above 0"),
+        ({"seconds_per_call": math.nan}, "at least 0"),
+        ({"learning_rate": math.inf}, "finite"),
+        ({"algo": "sac", "updates_per_step": math.nan}, "above 0"),
+        ({"policy_hidden": (8, 0)}, "at least 1"),
+        ({"value_hidden": (-3,)}, "at least 1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**32 - 1, "seeds": 2}, "0 to 4294967295"),
+        ({"seed": 10**20}, "seed is 1000"),
     ],
 )
 def test_mistakes_are_told_and_leave_no_folder(tmp_path, change, message):

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import tyro
 
+from jaxrm.weights import files
 from train import limits, recipes
 from train.limits import check_choice
 from train.networks import ACTIVATIONS, DISTRIBUTIONS
@@ -226,7 +227,7 @@ class PolicyConfig:
     def _check_sentences(self) -> None:
         if self.baseline is not None and not self.baseline.strip():
             raise ValueError("baseline is empty: say what the body does in a sentence")
-        if self.skin not in (None, "robot") and self.reward == "clip" and self.model in OURS:
+        if self.skin not in (None, "robot") and self.reward != "truth" and self.sees_with_ours:
             raise ValueError(
                 f"{self.model} never saw the skin {self.skin!r}, only robot: give a --model that has"
             )
@@ -301,6 +302,14 @@ class PolicyConfig:
     @property
     def _task_of_body(self) -> str:
         return f"mjcf/{self.mjcf.stem}" if self.mjcf else ""
+
+    @property
+    def sees_with_ours(self) -> bool:
+        """Whether the model is one of `OURS`, by its name or by whatever path leads to it."""
+        path = Path(self.model).expanduser()
+        if path.is_dir():
+            return path.resolve() in [files.find(name).resolve() for name in OURS]
+        return self.model in OURS
 
     @property
     def steps_per_iteration(self) -> int:

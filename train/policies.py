@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 from rich.console import Console
 
-from envs.types import has_truth
+import envs
+from envs.types import Env, has_truth
 from train import evaluation, many
 from train.checkpoint import Checkpoints
 from train.config import PolicyConfig
@@ -89,10 +90,18 @@ def _introduce(console: Console, parts: Parts) -> None:
         told += ", not " + " nor ".join(f'"{sentence}"' for sentence in config.negatives)
     several = f", {config.seeds} seeds" if config.seeds > 1 else ""
     announce(console, f"{', '.join(config.tasks)}: {told}{several} -> {config.folder}")
-    if not has_truth(parts.env):
-        console.print("  note       success is not known for a body without a task", highlight=False)
-    elif config.goals and parts.env.goal not in config.goals:
-        console.print(f"  note       success is still that of {parts.env.goal!r}", highlight=False)
+    for note in _notes(config, parts.env):
+        console.print(f"  note       {note}", highlight=False)
+
+
+def _notes(config: PolicyConfig, env: Env) -> Iterator[str]:
+    """What people may not expect."""
+    if not has_truth(env):
+        yield "success is not known for a body without a task"
+    elif config.goals and env.goal not in config.goals:
+        yield f"success is still that of {env.goal!r}"
+    if config.reward != "truth" and config.task not in envs.names() and config.sees_with_ours:
+        yield f"{config.model} never saw this body, only scenes that come with us: name another with --model"
 
 
 def evaluate(run: str | Path) -> dict[str, float | None]:

@@ -9,7 +9,9 @@ import pytest
 
 import jaxrm
 from bench import study
-from train import cli, recipes
+from envs.pendulum import Pendulum
+from jaxrm.weights import files
+from train import cli, policies, recipes
 from train.config import PolicyConfig
 from train.parts import make_env
 
@@ -158,5 +160,23 @@ def test_the_skin_is_the_tasks_choice():
     plain.validate()
     own = make_env(PolicyConfig("humanoid/kneeling")).mj_model
     assert make_env(plain).mj_model.ngeom != own.ngeom  # the robot wears marks
+    ours = str(files.find("scene-clip") / ".." / "scene-clip")
+    with pytest.raises(ValueError, match="never saw the skin 'plain'"):
+        PolicyConfig("humanoid/kneeling", skin="plain", model=ours).validate()
     with pytest.raises(ValueError, match="'pendulum' has no choice of skin"):
         make_env(PolicyConfig("pendulum", skin="plain"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"mjcf": "robot.xml"}, True),
+        ({"task": "my.tasks:walk"}, True),
+        ({"task": "my.tasks:walk", "reward": "truth"}, False),
+        ({"task": "my.tasks:walk", "model": "organisation/clip"}, False),
+        ({"task": "pendulum"}, False),
+    ],
+)
+def test_a_body_that_our_clip_never_saw_is_told(settings, told):
+    notes = policies._notes(PolicyConfig(**settings), Pendulum())
+    assert [note.partition(",")[0] for note in notes] == ["scene-clip never saw this body"] * told

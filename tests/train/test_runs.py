@@ -167,6 +167,32 @@ def test_nothing_to_resume(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("task: [pendulum", "config.yaml is not YAML .*: mend it, or train in another folder"),
+        ("- pendulum\n", "config.yaml has no settings"),
+        ("", "config.yaml has no settings"),
+        ("task: 3\n", "config.yaml has fields that cannot be used: AttributeError"),
+        ("task: pendulum\nstep: 3\n", "config.yaml has fields that cannot be used: unknown here: step"),
+        ("task: pendulum\nsteps: 8e5\n", "config.yaml has fields .*: steps is '8e5', not a number"),
+    ],
+)
+def test_a_broken_config_is_told(tmp_path, text, message):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        train.evaluate(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        train.policy(small(tmp_path, resume=True))
+
+
+def test_a_folder_of_several_seeds_names_them(tmp_path):
+    for single in small(tmp_path, seeds=2).of_runs():
+        RunFolder(single.folder).create(single)
+    with pytest.raises(FileNotFoundError, match=r"holds several, name one: .*seed0, .*seed1$"):
+        train.evaluate(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"task": "pendulun"}, "did you mean pendulum"),

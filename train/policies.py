@@ -21,7 +21,6 @@ from train.config import PolicyConfig
 from train.folder import RunFolder
 from train.mesh import make_mesh
 from train.networks import init_statistics
-from train.origin import tree_digest
 from train.parts import Parts, build_actor, make_env
 from train.program import make_program
 from train.session import Seat, Session, versions
@@ -48,7 +47,8 @@ def policy(config: PolicyConfig) -> Run:
     """Trains a policy, or one for each task and seed, and leaves everything in the run's folder.
 
     Raises:
-      ValueError: a setting is unknown or does not fit; on `resume`, the config is another one.
+      ValueError: a setting is unknown or does not fit; on `resume`, the config is another one, or weights of
+        the reward or the body changed since.
       FileExistsError: the folder exists and `resume` is not set.
       FileNotFoundError: `resume` is set and there is no run.
     """
@@ -109,13 +109,13 @@ def evaluate(run: str | Path) -> dict[str, float | None]:
 
     Raises:
       FileNotFoundError: there is no run, or it has no checkpoint yet.
+      ValueError: its `config.yaml` is broken, or weights of the reward or the body changed since.
     """
     folder = RunFolder(Path(run))
     config = folder.read_config()
     about, policy, stats = _load_actor(folder, config)
     parts = Parts.build(config)
-    if about["weights"] != tree_digest(parts.reward.weights):
-        raise ValueError(f"cannot judge {str(folder.path)!r} again: the weights of {config.model!r} changed")
+    parts.check_origin(about, parts.origin_of(0), f"cannot judge {str(folder.path)!r} again")
     like = (parts.reward.state, none_seen(jnp.dtype(about["dtype"])))
     with Checkpoints(folder.checkpoints) as checkpoints:
         reward_state, success = checkpoints.restore_reward(_here(like))

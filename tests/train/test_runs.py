@@ -17,6 +17,7 @@ import pytest
 
 import train
 from bench import runs
+from envs import pendulum
 from train.checkpoint import Checkpoints
 from train.folder import RunFolder
 from train.parts import Parts
@@ -145,6 +146,21 @@ def test_resume_with_another_config_names_the_fields(finished):
     other = small(finished.folder, resume=True, video_episodes=2, video_size=32, gamma=0.5)
     with pytest.raises(ValueError, match=r"gamma was 0\.95, now 0\.5$"):
         train.policy(other)
+
+
+def test_another_body_is_not_resumed_nor_judged_again(finished, monkeypatch):
+    monkeypatch.setattr(pendulum, "_DRAWING", pendulum._DRAWING.replace('size=".07"', 'size=".09"'))
+    with pytest.raises(ValueError, match=r"cannot resume .*: the body of 'pendulum' changed"):
+        train.policy(small(finished.folder, resume=True, video_episodes=2, video_size=32))
+    with pytest.raises(ValueError, match=r"cannot judge .* again: the body of 'pendulum' changed"):
+        train.evaluate(finished.folder)
+
+
+@pytest.mark.parametrize("change", [{"body": None}, {"body": {"mujoco": "0.9", "digest": "other"}}])
+def test_a_checkpoint_that_cannot_say_of_which_body_goes_on(change):
+    parts = Parts.build(small(Path("unused")))
+    origin = parts.origin_of(0)
+    parts.check_origin(origin | change, origin, "cannot go on")
 
 
 def test_tables_refuse_a_run_of_other_settings(finished):

@@ -96,7 +96,7 @@ class PolicyConfig:
     out: Path | None = None
     """The run's folder; by default runs/TASK-seedS (TASK-sac-seedS). With several seeds, one in it each."""
     resume: bool = False
-    """Go on with the run in `out`."""
+    """Go on with the run in `out`; also for more steps, where the learning rate does not fall over them."""
 
     num_envs: int = _of_recipe()
     """Worlds in parallel."""

@@ -91,7 +91,8 @@ class RunFolder:
             write_text(self.config, yaml.safe_dump(to_plain(config), sort_keys=False))
 
     def check(self, config: PolicyConfig) -> None:
-        """Refuses a folder that exists, and on `resume` one of another config.
+        """Refuses a folder that exists, and on `resume` one of another config; it may have more steps where
+        nothing that was learnt depends on how many, without `decay`.
 
         Raises:
           FileExistsError: the folder has something in it and `resume` is not set.
@@ -104,9 +105,13 @@ class RunFolder:
                     f"{str(self.path)!r} exists: go on with --resume, or take another folder with --out"
                 )
             return
-        other = differences(to_plain(self.read_config()), config)
+        before = to_plain(self.read_config())
+        more = config.steps > before["steps"]
+        free = ("steps",) if more and not config.decay else ()
+        other = differences(before, config, (*HOST_FIELDS, *free))
         if other:
-            raise ValueError(f"cannot resume {str(self.path)!r} with another config: {other}")
+            why = " (with decay the learning rate depends on all steps)" if more and config.decay else ""
+            raise ValueError(f"cannot resume {str(self.path)!r} with another config: {other}{why}")
 
     def is_trained(self) -> bool:
         """Whether there is anything of training that would be lost with the folder."""
@@ -128,6 +133,13 @@ class RunFolder:
         """Drops what was logged after `iteration`: a resumed run writes it again."""
         rows = [row for row in self.read_metrics() if row["iteration"] <= iteration]
         write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def finish(self, config: PolicyConfig, result: dict[str, Any]) -> None:
+        """Writes the result, and into the config the steps that it is of: a resumed run may have more."""
+        before = self.read_plain() or to_plain(config)
+        if before.get("steps", config.steps) < config.steps:
+            write_text(self.config, yaml.safe_dump(before | {"steps": config.steps}, sort_keys=False))
+        self.write_result(result)
 
     def write_result(self, result: dict[str, Any], name: str = "result.json") -> None:
         write_text(self.path / name, json.dumps(result, indent=2) + "\n")

@@ -255,7 +255,7 @@ class Session:
             "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
             "versions": versions(),
         }
-        seat.folder.write_result(result)
+        seat.folder.finish(config, result)
         success = (
             f"success {result['success_start']:.0%} -> {result['success_end']:.0%}"
             if known

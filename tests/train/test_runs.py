@@ -1,5 +1,6 @@
 """Whole runs on the pendulum, small ones: same seed, kill and resume, what lies in the folder."""
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -146,6 +147,35 @@ def test_resume_with_another_config_names_the_fields(finished):
     other = small(finished.folder, resume=True, video_episodes=2, video_size=32, gamma=0.5)
     with pytest.raises(ValueError, match=r"gamma was 0\.95, now 0\.5$"):
         train.policy(other)
+
+
+@pytest.mark.parametrize(
+    ("decay", "steps", "message"),
+    [
+        (True, 2_000, r"steps was 1000, now 2000 \(with decay the learning rate depends on all steps\)$"),
+        (False, 500, "steps was 1000, now 500$"),
+        (False, 2_000, None),
+    ],
+)
+def test_more_steps_are_for_a_rate_that_does_not_depend_on_them(tmp_path, decay, steps, message):
+    folder = RunFolder(tmp_path / "run")
+    folder.create(small(folder.path, steps=1_000, decay=decay))
+    on = small(folder.path, steps=steps, decay=decay, resume=True)
+    with pytest.raises(ValueError, match=message) if message else contextlib.nullcontext():
+        folder.check(on)
+
+
+def test_a_run_that_goes_on_for_more_steps_is_the_longer_run(tmp_path):
+    short, long = (small(tmp_path / name, decay=False, steps=n * 16 * 8) for name, n in (("a", 2), ("b", 4)))
+    train.policy(short)
+    on = train.policy(dataclasses.replace(short, steps=long.steps, resume=True))
+    whole = train.policy(long)
+    assert {k: v for k, v in on.result.items() if k not in TIMES} == {
+        k: v for k, v in whole.result.items() if k not in TIMES
+    }
+    metrics = [(run.folder / "metrics.jsonl").read_text() for run in (on, whole)]
+    assert metrics[0] == metrics[1]
+    assert RunFolder(on.folder).read_config() == dataclasses.replace(short, steps=long.steps)
 
 
 def test_another_body_is_not_resumed_nor_judged_again(finished, monkeypatch):

@@ -54,6 +54,24 @@ def test_a_mistake_is_one_line(capsys, arguments, message):
     assert code == 2 and message in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize("error", [ValueError("odd"), FileNotFoundError("odd"), PermissionError("odd")])
+def test_a_mistake_shows_where_when_asked(capsys, monkeypatch, error):
+    def fail(config):
+        raise error
+
+    monkeypatch.setattr(policies, "policy", fail)
+    assert output(capsys, "policy", "pendulum")[::2] == (2, "error: odd\n")
+    monkeypatch.setenv("JAXRM_TRACEBACK", "1")
+    with pytest.raises(type(error), match="odd"):
+        cli.main(["policy", "pendulum"])
+
+
+def test_faults_of_ours_keep_their_traceback(monkeypatch):
+    monkeypatch.setattr(policies, "policy", lambda config: config.none_of_that_name)
+    with pytest.raises(AttributeError, match="none_of_that_name"):
+        cli.main(["policy", "pendulum"])
+
+
 def test_settings_not_given_come_from_the_recipe():
     assert cli.parse_policy(["pendulum"]).policy_hidden == (64, 64)
     assert cli.parse_policy(["humanoid/kneeling"]).reward_every == 4

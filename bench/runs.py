@@ -10,7 +10,7 @@ from train import cli
 from train.config import PolicyConfig
 from train.folder import HOST_FIELDS, RunFolder, differences
 
-NO_MATTER = (*HOST_FIELDS, "video_episodes", "video_size")  # to the figures of a run
+NO_MATTER = (*HOST_FIELDS, "video_episodes", "video_size", "allow_unknown_words")  # to the figures of a run
 
 
 def train(folder: Path, words: list[str], seeds: int) -> list[tuple[Path, dict[str, Any]]]:

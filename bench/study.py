@@ -62,7 +62,8 @@ OVER_TIME = {
     "truth": ("--reward=truth",),
     "likelihood, frozen": ("--reward=likelihood",),
     "likelihood, learning along": ("--reward=likelihood", "--update-interface-every=1"),
-    "CLIP": ("--reward=clip", "--model=scene-clip-fine"),  # the tower that the likelihood has
+    # with the tower that the likelihood has
+    "CLIP": ("--reward=clip", "--model=scene-clip-fine", "--allow-unknown-words"),
 }
 STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
     "tasks": {
@@ -92,7 +93,7 @@ STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
         for sentence in SENTENCES
     },
     "order": {
-        f"{task}, {name}": (f"humanoid/{task}", "--allow-unknown-words", *words)
+        f"{task}, {name}": (f"humanoid/{task}", *words)
         for task in ORDERED
         for name, words in OVER_TIME.items()
     },

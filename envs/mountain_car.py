@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from envs import mountain
-from envs.classic import ClassicControl, Physics
+from envs.classic import ClassicControl, Physics, pick_camera
 from envs.kinematics import Frames
 from jaxrm.render import Camera
 from jaxrm.types import Pose
@@ -22,7 +22,7 @@ POWER = 0.0015  # of the engine, a step^2
 GRAVITY = 0.0025  # a step^2
 START = (-0.6, -0.4)
 EPISODE_LENGTH = 999  # steps
-CAMERA = Camera(position=(-0.3, -3.0, 1.3), target=(-0.3, 0.0, 0.68), fovy=40.0)
+CAMERAS = {"front": Camera(position=(-0.3, -3.0, 1.3), target=(-0.3, 0.0, 0.68), fovy=40.0)}
 
 
 class MountainCar(ClassicControl):
@@ -38,10 +38,11 @@ class MountainCar(ClassicControl):
     action_size = 1
 
     def __init__(
-        self, plain: bool = False, episode_length: int = EPISODE_LENGTH, camera: Camera = CAMERA
+        self, plain: bool = False, episode_length: int = EPISODE_LENGTH, camera: str | Camera = "front"
     ) -> None:
         self.name = "mountain-car/plain" if plain else "mountain-car"
-        super().__init__(mountain.make_model(plain, LEFT, RIGHT, GOAL), camera, episode_length)
+        model = mountain.make_model(plain, LEFT, RIGHT, GOAL)
+        super().__init__(model, pick_camera(camera, CAMERAS), episode_length)
         self._road = self.mj_model.body("road").id
         self._car = self.mj_model.body("car").id
 

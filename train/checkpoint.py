@@ -17,8 +17,8 @@ class Checkpoints:
     """Checkpoints of a run, named by iteration. Use as a context manager.
 
     Each holds `state` (everything); `policy` (what acts: its network and observation statistics alone);
-    `reward` (what the reward has learnt, and how it scores success); and `about` (sizes, seconds, the digest
-    of the reward's weights).
+    `reward` (what the reward has learnt, and how it scores success); and `about` (sizes, seconds, digests of
+    the reward's weights and of the body).
     """
 
     def __init__(self, folder: Path, *, writes: bool = False) -> None:
@@ -84,8 +84,9 @@ class Checkpoints:
         """What the reward has learnt, and how it scores success."""
         return _unflat(self._load(reward=ocp.args.StandardRestore(_flat(like)))["reward"], like)
 
-    def about(self) -> dict[str, Any]:
-        return self._load(about=ocp.args.JsonRestore())["about"]
+    def about(self, iteration: int | None = None) -> dict[str, Any]:
+        """Of the newest, or of an iteration; raises FileNotFoundError where there is none."""
+        return self._load(iteration, about=ocp.args.JsonRestore())["about"]
 
     def _load(self, iteration: int | None = None, **args: Any) -> Any:
         step = self.latest() if iteration is None else iteration

@@ -35,7 +35,8 @@ programs:
   interface     train frames into its words     python -m train interface --protocol contrastive
   suite DIR     what such interfaces reached    python -m train suite checkpoints/fomo-interface
 
-`python -m train PROGRAM --help` tells more; after `policy TASK` it shows the defaults of task and --algo."""
+`python -m train PROGRAM --help` tells more; after `policy TASK` it shows the defaults of task and --algo.
+A mistake is told in one line; with JAXRM_TRACEBACK=1 it shows where."""
 
 
 @dataclasses.dataclass(frozen=True)

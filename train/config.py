@@ -1,38 +1,21 @@
 """The settings of a policy run."""
 
 import dataclasses
-import difflib
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
 
-from train import recipes
+from jaxrm.weights import files
+from train import limits, recipes
+from train.limits import check_choice
 from train.networks import ACTIVATIONS, DISTRIBUTIONS
-
-__all__ = ["PolicyConfig", "check_choice"]
 
 REWARDS = ("clip", "likelihood", "truth")
 FORMS = ("describe", "ask")
 ALGORITHMS = ("ppo", "sac")
 BETWEEN = ("linear", "hold")
 OURS = ("scene-clip", "scene-clip-fine")  # CLIPs that come with us; the second is the dearer
-_COUNTS = (
-    "reward_every", "reward_batch", "eval_episodes", "calls_per_checkpoint", "likelihood_frames",
-    "interface_films", "video_size",
-)  # fmt: skip
-_OF_LIKELIHOOD = (
-    "update_interface_every", "keep_episodes", "likelihood_difference", "likelihood_start",
-)  # of no use to other rewards  # fmt: skip
-_POSITIVE = {"ppo": ("epochs", "minibatches"), "sac": ("batch_size", "replay_size")}  # of a learner alone
-
-
-def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    """Raises ValueError where `value` is not `known`, suggesting the nearest."""
-    if value not in known:
-        near = difflib.get_close_matches(value, known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-        raise ValueError(f"unknown {name} {value!r}: {hint}")
 
 
 def _flat(task: str) -> str:
@@ -113,7 +96,7 @@ class PolicyConfig:
     out: Path | None = None
     """The run's folder; by default runs/TASK-seedS (TASK-sac-seedS). With several seeds, one in it each."""
     resume: bool = False
-    """Go on with the run in `out`."""
+    """Go on with the run in `out`; also for more steps, where the learning rate does not fall over them."""
 
     num_envs: int = _of_recipe()
     """Worlds in parallel."""
@@ -203,7 +186,7 @@ class PolicyConfig:
                 object.__setattr__(self, name, value)
 
     def validate(self) -> None:
-        """Refuses settings that cannot be trained with.
+        """Refuses settings that cannot be trained with, and those that would do nothing.
 
         Raises:
           ValueError: with what is wrong, and the nearest thing that is right.
@@ -214,29 +197,18 @@ class PolicyConfig:
         check_choice("activation", self.activation, ACTIVATIONS)
         check_choice("action_distribution", self.action_distribution, DISTRIBUTIONS)
         check_choice("reward_between", self.reward_between, BETWEEN)
-        if not 0 <= self.gamma < 1:
-            raise ValueError(f"gamma is {self.gamma}; it must be at least 0 and below 1")
-        for name in ("gae_lambda", "alpha"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0 to 1")
-        for name in ("learning_rate", "interface_learning_rate", "max_grad_norm", "clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
-        for name in (*_OF_LIKELIHOOD, "video_episodes", "learning_starts", "seconds_per_call"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
+        limits.check_numbers(self)
         self._check_body()
         self._check_sentences()
-        positive = ("steps", "seeds", "num_envs", "num_shards", "unroll_length", *_POSITIVE[self.algo])
-        for name in (*positive, *_COUNTS):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.unroll_length % self.reward_every:
             raise ValueError(
                 f"reward_every {self.reward_every} does not divide unroll_length {self.unroll_length}"
             )
         if self.algo == "sac":
             self._check_sac()
+        self._check_shards()
+        if not self.resume:  # earlier versions took them, and their runs are to go on
+            limits.check_use(self, PolicyConfig(self.task, algo=self.algo, reward=self.reward))
 
     def _check_body(self) -> None:
         if not self.task:
@@ -253,21 +225,17 @@ class PolicyConfig:
             raise ValueError(f"no goal for {self.mjcf.name!r}: say what it shall do with --goal SENTENCE")
 
     def _check_sentences(self) -> None:
-        if self.baseline is not None and not (self.alpha and self.baseline.strip()):
-            raise ValueError("baseline is empty" if self.alpha else "baseline is of no use without alpha")
-        if self.skin not in (None, "robot") and self.reward == "clip" and self.model in OURS:
+        if self.baseline is not None and not self.baseline.strip():
+            raise ValueError("baseline is empty: say what the body does in a sentence")
+        if self.skin not in (None, "robot") and self.reward != "truth" and self.sees_with_ours:
             raise ValueError(
                 f"{self.model} never saw the skin {self.skin!r}, only robot: give a --model that has"
             )
-        if self.alpha and self.reward != "clip":
-            raise ValueError(f"alpha is of no use to reward {self.reward!r}")
         if self.reward == "likelihood":
             if len(self.goals) > 1:
                 raise ValueError("reward 'likelihood' takes one goal: there is no mean of sentences")
             if self.negatives:
                 raise ValueError("negatives are of no use to reward 'likelihood'")
-        elif useless := [name for name in _OF_LIKELIHOOD if getattr(self, name)]:
-            raise ValueError(f"{useless[0]} is of no use to reward {self.reward!r}")
         for name, sentences in (("goal", self.goals), ("negatives", self.negatives)):
             if not all(sentence.strip() for sentence in sentences):
                 raise ValueError(f"{name} is empty: say what you want in a sentence")
@@ -289,10 +257,6 @@ class PolicyConfig:
     def _check_sac(self) -> None:
         if self.action_distribution != "tanh-normal":
             raise ValueError(f"action_distribution is {self.action_distribution!r}; sac needs 'tanh-normal'")
-        if not 0 < self.tau <= 1:
-            raise ValueError(f"tau is {self.tau}; it must be above 0 and at most 1")
-        if self.temperature <= 0:
-            raise ValueError(f"temperature is {self.temperature}; it must be above 0")
         updates = self.updates_per_step * self.steps_per_iteration
         if abs(updates - round(updates)) > 1e-6 * updates or round(updates) < 1:
             raise ValueError(
@@ -319,6 +283,9 @@ class PolicyConfig:
         """
         if self.num_shards % devices:
             raise ValueError(f"num_shards {self.num_shards} is no multiple of the {devices} devices")
+        self._check_shards()
+
+    def _check_shards(self) -> None:
         if self.num_envs % self.num_shards:
             raise ValueError(f"num_envs {self.num_envs} is no multiple of num_shards {self.num_shards}")
         if self.algo == "sac":
@@ -335,6 +302,14 @@ class PolicyConfig:
     @property
     def _task_of_body(self) -> str:
         return f"mjcf/{self.mjcf.stem}" if self.mjcf else ""
+
+    @property
+    def sees_with_ours(self) -> bool:
+        """Whether the model is one of `OURS`, by its name or by whatever path leads to it."""
+        path = Path(self.model).expanduser()
+        if path.is_dir():
+            return path.resolve() in [files.find(name).resolve() for name in OURS]
+        return self.model in OURS
 
     @property
     def steps_per_iteration(self) -> int:

@@ -8,10 +8,12 @@ from typing import Any
 
 import yaml
 
+from jaxrm.weights.files import naming
 from train.config import PolicyConfig
 
 # Fields that do not change what a run computes, so that a resumed run may have others.
 HOST_FIELDS = ("out", "resume", "seconds_per_call", "calls_per_checkpoint")
+_BROKEN = "mend it, or train in another folder"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,28 +46,53 @@ class RunFolder:
     def rollouts(self) -> Path:
         return self.path / "rollouts.npz"
 
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
     def read_config(self) -> PolicyConfig:
-        """Raises FileNotFoundError where there is no run."""
+        """The run's own.
+
+        Raises:
+          FileNotFoundError: there is no run; names the runs of several seeds or tasks that lie in the folder.
+          ValueError: the file is broken, or has fields that cannot be used; names it.
+        """
         plain = self.read_plain()
         if plain is None:
-            raise FileNotFoundError(f"no run in {str(self.path)!r}: it has no config.yaml")
-        return _from_plain(plain)
+            inside = ", ".join(sorted(str(file.parent) for file in self.path.glob("*/config.yaml")))
+            hint = f"it holds several, name one: {inside}" if inside else "it has no config.yaml"
+            raise FileNotFoundError(f"no run in {str(self.path)!r}: {hint}")
+        with naming(self.config):
+            return _from_plain(plain)
 
     def read_plain(self) -> dict[str, Any] | None:
-        """The config as it is written, by whatever version; None where there is no run."""
-        file = self.path / "config.yaml"
-        return yaml.safe_load(file.read_text()) if file.is_file() else None
+        """The config as it is written, by whatever version; None where there is no run.
+
+        Raises:
+          ValueError: the file is broken; names it.
+        """
+        if not self.config.is_file():
+            return None
+        try:
+            plain = yaml.safe_load(self.config.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            told = " ".join(str(error).split())
+            raise ValueError(f"{self.config} is not YAML ({told}): {_BROKEN}") from error
+        if not isinstance(plain, dict):
+            raise ValueError(f"{self.config} has no settings: {_BROKEN}")
+        return plain
 
     def create(self, config: PolicyConfig) -> None:
         """Makes the folder, or on `resume` checks that it holds the same run."""
         self.check(config)
         self.videos.mkdir(parents=True, exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
-        if not (self.path / "config.yaml").exists():
-            write_text(self.path / "config.yaml", yaml.safe_dump(to_plain(config), sort_keys=False))
+        if not self.config.exists():
+            write_text(self.config, yaml.safe_dump(to_plain(config), sort_keys=False))
 
     def check(self, config: PolicyConfig) -> None:
-        """Refuses a folder that exists, and on `resume` one of another config.
+        """Refuses a folder that exists, and on `resume` one of another config; it may have more steps where
+        nothing that was learnt depends on how many, without `decay`.
 
         Raises:
           FileExistsError: the folder has something in it and `resume` is not set.
@@ -78,9 +105,18 @@ class RunFolder:
                     f"{str(self.path)!r} exists: go on with --resume, or take another folder with --out"
                 )
             return
-        other = differences(to_plain(self.read_config()), config)
+        before = to_plain(self.read_config())
+        more = config.steps > before["steps"]
+        free = ("steps",) if more and not config.decay else ()
+        other = differences(before, config, (*HOST_FIELDS, *free))
         if other:
-            raise ValueError(f"cannot resume {str(self.path)!r} with another config: {other}")
+            why = " (with decay the learning rate depends on all steps)" if more and config.decay else ""
+            raise ValueError(f"cannot resume {str(self.path)!r} with another config: {other}{why}")
+
+    def is_trained(self) -> bool:
+        """Whether there is anything of training that would be lost with the folder."""
+        learnt = any(row["iteration"] > 0 for row in self.read_metrics())
+        return learnt or any(self.checkpoints.glob("[0-9]*"))
 
     def append_metrics(self, rows: list[dict[str, Any]]) -> None:
         with self.metrics.open("a") as file:
@@ -97,6 +133,13 @@ class RunFolder:
         """Drops what was logged after `iteration`: a resumed run writes it again."""
         rows = [row for row in self.read_metrics() if row["iteration"] <= iteration]
         write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def finish(self, config: PolicyConfig, result: dict[str, Any]) -> None:
+        """Writes the result, and into the config the steps that it is of: a resumed run may have more."""
+        before = self.read_plain() or to_plain(config)
+        if before.get("steps", config.steps) < config.steps:
+            write_text(self.config, yaml.safe_dump(before | {"steps": config.steps}, sort_keys=False))
+        self.write_result(result)
 
     def write_result(self, result: dict[str, Any], name: str = "result.json") -> None:
         write_text(self.path / name, json.dumps(result, indent=2) + "\n")
@@ -134,5 +177,9 @@ def _from_plain(plain: dict[str, Any]) -> PolicyConfig:
     known = {field.name for field in dataclasses.fields(PolicyConfig)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ValueError(f"config.yaml has fields that are unknown here: {', '.join(unknown)}")
-    return PolicyConfig(**values)
+        raise ValueError(f"unknown here: {', '.join(unknown)}")
+    config = PolicyConfig(**values)
+    for name, usual in vars(PolicyConfig(config.task)).items():  # YAML takes 8e5 for a word
+        if isinstance(usual, int | float) and not isinstance(value := getattr(config, name), int | float):
+            raise ValueError(f"{name} is {value!r}, not a number")
+    return config

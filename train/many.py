@@ -1,7 +1,10 @@
 """Several tasks and seeds of one config: where they lie, and one table of what came out."""
 
+import contextlib
 import json
 import math
+import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from train.config import PolicyConfig
-from train.folder import write_text
+from train.folder import RunFolder, write_text
 
 COLUMNS = {  # figures of `result.json`, and their heads in the table
     "success_start": "success before",
@@ -21,10 +24,10 @@ COLUMNS = {  # figures of `result.json`, and their heads in the table
 
 
 def check(config: PolicyConfig) -> None:
-    """Refuses a folder of several runs that has something else in it.
+    """Refuses folders that have something else in them; see `RunFolder.check`, also for what it raises.
 
     Raises:
-      FileExistsError: the folder has something in it and `resume` is not set.
+      FileExistsError: the folder of several runs has something in it and `resume` is not set.
     """
     folder = config.folder
     fresh = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
@@ -32,6 +35,32 @@ def check(config: PolicyConfig) -> None:
         raise FileExistsError(
             f"{str(folder)!r} exists: go on with --resume, or take another folder with --out"
         )
+    for single in config.of_runs():
+        RunFolder(single.folder).check(single)
+
+
+@contextlib.contextmanager
+def folders_of(config: PolicyConfig) -> Iterator[list[RunFolder]]:
+    """Makes the folders of all runs, or on `resume` finds them.
+
+    Where an error ends it before anything was learnt, e.g. one of tracing, those that were made go again:
+    they would stand in the way of the same command put right.
+    """
+    made: list[RunFolder] = []
+    try:
+        for single in config.of_runs():
+            folder = RunFolder(single.folder)
+            folder.create(single)
+            made.append(folder)
+        yield made
+    except BaseException:
+        if not config.resume and not any(folder.is_trained() for folder in made):
+            for folder in made:
+                shutil.rmtree(folder.path, ignore_errors=True)
+            if config.runs > 1:
+                with contextlib.suppress(OSError):  # not empty
+                    config.folder.rmdir()
+        raise
 
 
 def report(config: PolicyConfig, results: list[dict[str, Any]], console: Console) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where something came from: which weights they were, how a checkpoint was made, as its card says it."""
+"""Where something came from: which weights and body, how a checkpoint was made, as its card says it."""
 
 import dataclasses
 import hashlib
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import mujoco
 import numpy as np
 
 
@@ -51,3 +52,21 @@ def tree_digest(tree: Any) -> str:
     for leaf in jax.tree.leaves(tree):
         digest.update(np.ascontiguousarray(leaf).tobytes())
     return digest.hexdigest()[:16]
+
+
+def body_digest(model: mujoco.MjModel) -> dict[str, str]:
+    """Of the numbers of a compiled model: physics, looks and options, not names; and of which MuJoCo.
+
+    Rounded, so that machines agree. Versions need not: other ones may compile the same file otherwise.
+    """
+    digest = hashlib.sha256()
+    for part in (model, model.opt, model.stat, model.vis.headlight, model.vis.global_, model.vis.map):
+        for name in sorted(dir(part)):
+            value = getattr(part, name)
+            if name.startswith(("_", "name")) or name.endswith("pathadr"):  # where names and paths lie
+                continue
+            if isinstance(value, np.ndarray) or (part is not model and isinstance(value, int | float)):
+                value = np.asarray(value)
+                value = np.round(value, 9) + 0.0 if value.dtype.kind == "f" else value  # no -0
+                digest.update(name.encode() + value.tobytes())
+    return {"mujoco": mujoco.__version__, "digest": digest.hexdigest()[:16]}

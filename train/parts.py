@@ -19,6 +19,7 @@ from train.config import PolicyConfig
 from train.evaluation import Rollouts
 from train.learner import Learner, TrainState
 from train.networks import Actor, make_actor, make_actor_critic, make_twin_critic
+from train.origin import body_digest, tree_digest
 from train.rewards import LoopReward
 
 _CHOICES = ("control", "camera", "skin", "substeps", "episode_length")  # settings that are the environment's
@@ -62,6 +63,22 @@ class Parts:
     def env_of(self, run: int) -> Env:
         """The environment of one run of `config.of_runs()`, by its place there."""
         return self.tasks[run // self.config.seeds]
+
+    def origin_of(self, run: int) -> dict[str, Any]:
+        """What a checkpoint of one run is good for alone: the reward's weights, and the body."""
+        weights = tree_digest(self.reward.of_run(run).weights)
+        return {"weights": weights, "body": body_digest(self.env_of(run).mj_model)}
+
+    def check_origin(self, about: dict[str, Any], now: dict[str, Any], refused: str) -> None:
+        """Raises ValueError, `refused` and why, where a checkpoint has another origin than the one of now.
+
+        A checkpoint of an earlier version does not say which body; one of another MuJoCo cannot tell.
+        """
+        if about["weights"] != now["weights"]:
+            raise ValueError(f"{refused}: the weights of {self.config.model!r} changed")
+        body = about.get("body")
+        if body and body["mujoco"] == now["body"]["mujoco"] and body != now["body"]:
+            raise ValueError(f"{refused}: the body of {str(self.config.mjcf or self.config.task)!r} changed")
 
     def compile_evaluate(self, judged: Judged, mesh: Mesh) -> Callable[[Judged, int, int], Rollouts]:
         """`evaluate(judged, seed, run) -> Rollouts`, compiled ahead, so that its time can be told from

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 from rich.console import Console
 
-from envs.types import has_truth
+import envs
+from envs.types import Env, has_truth
 from train import evaluation, many
 from train.checkpoint import Checkpoints
 from train.config import PolicyConfig
 from train.folder import RunFolder
 from train.mesh import make_mesh
 from train.networks import init_statistics
-from train.origin import tree_digest
 from train.parts import Parts, build_actor, make_env
 from train.program import make_program
 from train.session import Seat, Session, versions
@@ -47,24 +47,20 @@ def policy(config: PolicyConfig) -> Run:
     """Trains a policy, or one for each task and seed, and leaves everything in the run's folder.
 
     Raises:
-      ValueError: a setting is unknown or does not fit; on `resume`, the config is another one.
+      ValueError: a setting is unknown or does not fit; on `resume`, the config is another one, or weights of
+        the reward or the body changed since.
       FileExistsError: the folder exists and `resume` is not set.
       FileNotFoundError: `resume` is set and there is no run.
     """
     began = time.monotonic()
     config.validate()
-    singles = config.of_runs()
-    folders = [RunFolder(single.folder) for single in singles]
     many.check(config)
-    for single, folder in zip(singles, folders, strict=True):
-        folder.check(single)
     parts = Parts.build(config)
     program = make_program(config, parts.env, parts.learner, parts.reward, tasks=parts.tasks)
-    for single, folder in zip(singles, folders, strict=True):
-        folder.create(single)
     console = Console()
-    _introduce(console, parts)
-    with contextlib.ExitStack() as stack:
+    singles = config.of_runs()
+    with many.folders_of(config) as folders, contextlib.ExitStack() as stack:
+        _introduce(console, parts)
         seats = [
             Seat(
                 single,
@@ -94,10 +90,18 @@ def _introduce(console: Console, parts: Parts) -> None:
         told += ", not " + " nor ".join(f'"{sentence}"' for sentence in config.negatives)
     several = f", {config.seeds} seeds" if config.seeds > 1 else ""
     announce(console, f"{', '.join(config.tasks)}: {told}{several} -> {config.folder}")
-    if not has_truth(parts.env):
-        console.print("  note       success is not known for a body without a task", highlight=False)
-    elif config.goals and parts.env.goal not in config.goals:
-        console.print(f"  note       success is still that of {parts.env.goal!r}", highlight=False)
+    for note in _notes(config, parts.env):
+        console.print(f"  note       {note}", highlight=False)
+
+
+def _notes(config: PolicyConfig, env: Env) -> Iterator[str]:
+    """What people may not expect."""
+    if not has_truth(env):
+        yield "success is not known for a body without a task"
+    elif config.goals and env.goal not in config.goals:
+        yield f"success is still that of {env.goal!r}"
+    if config.reward != "truth" and config.task not in envs.names() and config.sees_with_ours:
+        yield f"{config.model} never saw this body, only scenes that come with us: name another with --model"
 
 
 def evaluate(run: str | Path) -> dict[str, float | None]:
@@ -105,13 +109,13 @@ def evaluate(run: str | Path) -> dict[str, float | None]:
 
     Raises:
       FileNotFoundError: there is no run, or it has no checkpoint yet.
+      ValueError: its `config.yaml` is broken, or weights of the reward or the body changed since.
     """
     folder = RunFolder(Path(run))
     config = folder.read_config()
     about, policy, stats = _load_actor(folder, config)
     parts = Parts.build(config)
-    if about["weights"] != tree_digest(parts.reward.weights):
-        raise ValueError(f"cannot judge {str(folder.path)!r} again: the weights of {config.model!r} changed")
+    parts.check_origin(about, parts.origin_of(0), f"cannot judge {str(folder.path)!r} again")
     like = (parts.reward.state, none_seen(jnp.dtype(about["dtype"])))
     with Checkpoints(folder.checkpoints) as checkpoints:
         reward_state, success = checkpoints.restore_reward(_here(like))

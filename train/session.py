@@ -26,7 +26,6 @@ from train.config import PolicyConfig
 from train.evaluation import Rollouts
 from train.folder import RunFolder
 from train.learner import TrainState
-from train.origin import tree_digest
 from train.parts import Parts, judged_part
 from train.program import FIGURES_PER_CALL, Program, join_runs, make_program, split_runs, state_like
 from train.status import StatusLine, training_line
@@ -89,7 +88,7 @@ class Session:
         self.config, self.console, self.began = parts.config, console, began
         self.compile_seconds = 0.0
         self.train_seconds = 0.0
-        self.digests = [tree_digest(parts.reward.of_run(seat.number).weights) for seat in seats]
+        self.origins = [parts.origin_of(seat.number) for seat in seats]
 
     def train(self) -> list[Row]:
         """Trains to the end; the results of all seats, as written to their folders."""
@@ -134,12 +133,10 @@ class Session:
         parts = self.parts
         one = make_program(single, parts.env, parts.learner, parts.reward, self.program.mesh)
         like, states, about = state_like(one), [], {}
-        for seat, digest in zip(self.seats, self.digests, strict=True):
-            state, about = seat.checkpoints.restore(like, common)
-            if about["weights"] != digest:
-                raise ValueError(
-                    f"cannot resume {str(seat.folder.path)!r}: the weights of {self.config.model!r} changed"
-                )
+        for seat, origin in zip(self.seats, self.origins, strict=True):
+            about = seat.checkpoints.about(common)
+            parts.check_origin(about, origin, f"cannot resume {str(seat.folder.path)!r}")
+            state, _ = seat.checkpoints.restore(like, common)
             seat.checkpoints.clear(after=common)
             seat.folder.cut_metrics(common)
             states.append(state)
@@ -222,7 +219,7 @@ class Session:
             "observation_size": env.observation_size,
             "action_size": env.action_size,
             "dtype": str(jnp.zeros(()).dtype),
-            "weights": self.digests[seat.number],
+            **self.origins[seat.number],
             "wall_seconds": time.monotonic() - self.began,
             "train_seconds": self.train_seconds,
             "compile_seconds": self.compile_seconds,
@@ -255,11 +252,11 @@ class Session:
             **{f"{name}_end": value for name, value in end.items()},
             "success_score": None if math.isnan(threshold) else threshold,
             "nan_resets": int(last["nan_resets"]),
-            "weights": self.digests[seat.number],
+            "weights": self.origins[seat.number]["weights"],
             "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
             "versions": versions(),
         }
-        seat.folder.write_result(result)
+        seat.folder.finish(config, result)
         success = (
             f"success {result['success_start']:.0%} -> {result['success_end']:.0%}"
             if known

@@ -125,3 +125,5 @@ def test_looks_differ_and_tasks_do_not(env):
     assert plain.goal == env.goal and plain.baseline == env.baseline and plain.camera == env.camera
     with pytest.raises(TypeError, match="control"):
         envs.make("mountain-car", control="torque")
+    with pytest.raises(ValueError, match="camera must be one of front or a Camera, not 'rear'"):
+        envs.make("mountain-car", camera="rear")

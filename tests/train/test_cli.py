@@ -1,11 +1,21 @@
 """What people see: help, suggestions, one line for a mistake."""
 
+import dataclasses
+import re
+import shlex
+from pathlib import Path
+
 import pytest
 
 import jaxrm
-from train import cli, recipes
+from bench import study
+from envs.pendulum import Pendulum
+from jaxrm.weights import files
+from train import cli, policies, recipes
 from train.config import PolicyConfig
 from train.parts import make_env
+
+ROOT = Path(__file__).parents[2]
 
 
 def output(capsys, *arguments: str) -> tuple[int, str, str]:
@@ -42,6 +52,24 @@ def test_help_of_policy_shows_the_defaults_of_its_task(capsys):
 def test_a_mistake_is_one_line(capsys, arguments, message):
     code, _, err = output(capsys, *arguments)
     assert code == 2 and message in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), FileNotFoundError("odd"), PermissionError("odd")])
+def test_a_mistake_shows_where_when_asked(capsys, monkeypatch, error):
+    def fail(config):
+        raise error
+
+    monkeypatch.setattr(policies, "policy", fail)
+    assert output(capsys, "policy", "pendulum")[::2] == (2, "error: odd\n")
+    monkeypatch.setenv("JAXRM_TRACEBACK", "1")
+    with pytest.raises(type(error), match="odd"):
+        cli.main(["policy", "pendulum"])
+
+
+def test_faults_of_ours_keep_their_traceback(monkeypatch):
+    monkeypatch.setattr(policies, "policy", lambda config: config.none_of_that_name)
+    with pytest.raises(AttributeError, match="none_of_that_name"):
+        cli.main(["policy", "pendulum"])
 
 
 def test_settings_not_given_come_from_the_recipe():
@@ -87,6 +115,52 @@ def test_the_settings_of_the_paper_are_understood():
     assert config.replay_size == 1_000_000 and config.policy_hidden == (256, 256)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("pendulum --tau 0.1", "tau is of no use to algo 'ppo', only to 'sac'"),
+        ("pendulum --updates-per-step 0.5", "only to 'sac'"),
+        ("pendulum --algo sac --epochs 3", "epochs is of no use to algo 'sac', only to 'ppo'"),
+        ("pendulum --algo sac --clip 0.1", "only to 'ppo'"),
+        ("pendulum --reward truth --model scene-clip-fine", "only to 'clip' or 'likelihood'"),
+        (
+            "pendulum --reward truth --allow-unknown-words",
+            "allow_unknown_words is of no use to reward 'truth'",
+        ),
+        ("pendulum --reward truth --reward-every 5", "reward_every is of no use"),
+        ("cartpole --reward truth --reward-between hold", "reward_between is of no use"),
+        ("pendulum --reward truth --alpha 0.5", "alpha is of no use to reward 'truth', only to 'clip'"),
+        ("pendulum --baseline rod", "baseline is of no use with alpha 0"),
+        ("pendulum --reward-between hold", "reward_between is of no use with reward_every 1"),
+        ("pendulum --lm other", "lm is of no use to reward 'clip', only to 'likelihood'"),
+        ("pendulum --likelihood-form ask", "only to 'likelihood'"),
+        ("pendulum --reward likelihood --interface-films 9", "no use with update_interface_every 0"),
+        ("pendulum --num-envs 100", "no multiple of num_shards"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(words, message):
+    config = cli.parse_policy(words.split())
+    with pytest.raises(ValueError, match=message):
+        config.validate()
+    if "of no use" in message:  # a run that an earlier version began
+        dataclasses.replace(config, resume=True).validate()
+
+
+def commands() -> list[list[str]]:
+    """The policies of the README and of the studies, as words."""
+    page = (ROOT / "README.md").read_text()
+    told = [
+        shlex.split(line) for line in re.findall(r"^python -m train policy ([^#\n]+)", page, re.MULTILINE)
+    ]
+    studies = [list(words) for rows in study.STUDIES.values() for words in rows.values()]
+    return [words for words in told + studies if "--help" not in words]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_commands_that_we_name_are_taken(words):
+    cli.parse_policy(words).validate()
+
+
 def test_the_task_comes_first(capsys):
     code, _, err = output(capsys, "policy", "--reward", "truth", "pendulum")
     assert code == 2 and "name the task first" in err
@@ -104,5 +178,23 @@ def test_the_skin_is_the_tasks_choice():
     plain.validate()
     own = make_env(PolicyConfig("humanoid/kneeling")).mj_model
     assert make_env(plain).mj_model.ngeom != own.ngeom  # the robot wears marks
+    ours = str(files.find("scene-clip") / ".." / "scene-clip")
+    with pytest.raises(ValueError, match="never saw the skin 'plain'"):
+        PolicyConfig("humanoid/kneeling", skin="plain", model=ours).validate()
     with pytest.raises(ValueError, match="'pendulum' has no choice of skin"):
         make_env(PolicyConfig("pendulum", skin="plain"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"mjcf": "robot.xml"}, True),
+        ({"task": "my.tasks:walk"}, True),
+        ({"task": "my.tasks:walk", "reward": "truth"}, False),
+        ({"task": "my.tasks:walk", "model": "organisation/clip"}, False),
+        ({"task": "pendulum"}, False),
+    ],
+)
+def test_a_body_that_our_clip_never_saw_is_told(settings, told):
+    notes = policies._notes(PolicyConfig(**settings), Pendulum())
+    assert [note.partition(",")[0] for note in notes] == ["scene-clip never saw this body"] * told

@@ -2,10 +2,11 @@
 
 import dataclasses
 
+import mujoco
 import pytest
 import tyro
 
-from train.origin import check_free, origin
+from train.origin import body_digest, check_free, origin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,3 +36,29 @@ def test_a_checkpoint_is_not_replaced_unasked(tmp_path):
     check_free(tmp_path, overwrite=True)
     with pytest.raises(FileExistsError, match="take another --out, or --overwrite"):
         check_free(tmp_path, overwrite=False)
+
+
+BODY = """
+<mujoco>
+  <option timestep="0.002"/>
+  <worldbody>
+    <body name="rod"><joint name="hinge"/><geom size=".1" rgba="1 0 0 1"/></body>
+  </worldbody>
+</mujoco>
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("rod", "pole of another name", True),
+        ("<worldbody>", "<!-- a note --><worldbody>", True),
+        ("0.002", "0.003", False),
+        ("1 0 0 1", "1 1 0 1", False),
+        ('size=".1"', 'size=".1" mass="9"', False),
+        ('name="hinge"', 'name="hinge" type="slide"', False),
+    ],
+)
+def test_a_body_is_known_by_its_numbers(old, new, same):
+    before, after = (mujoco.MjModel.from_xml_string(text) for text in (BODY, BODY.replace(old, new)))
+    assert (body_digest(before) == body_digest(after)) == same

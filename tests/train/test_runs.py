@@ -1,7 +1,9 @@
 """Whole runs on the pendulum, small ones: same seed, kill and resume, what lies in the folder."""
 
+import contextlib
 import dataclasses
 import json
+import math
 import os
 import pickle
 import signal
@@ -17,10 +19,12 @@ import pytest
 import envs
 import train
 from bench import runs
+from envs import pendulum
 from train.checkpoint import Checkpoints
 from train.folder import RunFolder
 from train.parts import Parts
 from train.program import make_program, state_like
+from train.session import Session
 
 TIMES = ("wall_seconds", "train_seconds", "compile_seconds", "env_steps_per_second")
 ROOT = Path(__file__).parents[2]
@@ -147,6 +151,50 @@ def test_resume_with_another_config_names_the_fields(finished):
         train.policy(other)
 
 
+@pytest.mark.parametrize(
+    ("decay", "steps", "message"),
+    [
+        (True, 2_000, r"steps was 1000, now 2000 \(with decay the learning rate depends on all steps\)$"),
+        (False, 500, "steps was 1000, now 500$"),
+        (False, 2_000, None),
+    ],
+)
+def test_more_steps_are_for_a_rate_that_does_not_depend_on_them(tmp_path, decay, steps, message):
+    folder = RunFolder(tmp_path / "run")
+    folder.create(small(folder.path, steps=1_000, decay=decay))
+    on = small(folder.path, steps=steps, decay=decay, resume=True)
+    with pytest.raises(ValueError, match=message) if message else contextlib.nullcontext():
+        folder.check(on)
+
+
+def test_a_run_that_goes_on_for_more_steps_is_the_longer_run(tmp_path):
+    short, long = (small(tmp_path / name, decay=False, steps=n * 16 * 8) for name, n in (("a", 2), ("b", 4)))
+    train.policy(short)
+    on = train.policy(dataclasses.replace(short, steps=long.steps, resume=True))
+    whole = train.policy(long)
+    assert {k: v for k, v in on.result.items() if k not in TIMES} == {
+        k: v for k, v in whole.result.items() if k not in TIMES
+    }
+    metrics = [(run.folder / "metrics.jsonl").read_text() for run in (on, whole)]
+    assert metrics[0] == metrics[1]
+    assert RunFolder(on.folder).read_config() == dataclasses.replace(short, steps=long.steps)
+
+
+def test_another_body_is_not_resumed_nor_judged_again(finished, monkeypatch):
+    monkeypatch.setattr(pendulum, "_DRAWING", pendulum._DRAWING.replace('size=".07"', 'size=".09"'))
+    with pytest.raises(ValueError, match=r"cannot resume .*: the body of 'pendulum' changed"):
+        train.policy(small(finished.folder, resume=True, video_episodes=2, video_size=32))
+    with pytest.raises(ValueError, match=r"cannot judge .* again: the body of 'pendulum' changed"):
+        train.evaluate(finished.folder)
+
+
+@pytest.mark.parametrize("change", [{"body": None}, {"body": {"mujoco": "0.9", "digest": "other"}}])
+def test_a_checkpoint_that_cannot_say_of_which_body_goes_on(change):
+    parts = Parts.build(small(Path("unused")))
+    origin = parts.origin_of(0)
+    parts.check_origin(origin | change, origin, "cannot go on")
+
+
 def test_tables_refuse_a_run_of_other_settings(finished):
     runs.check(small(finished.folder, video_size=32))
     config = finished.folder / "config.yaml"
@@ -164,6 +212,32 @@ def test_nothing_to_resume(tmp_path):
         train.policy(small(tmp_path / "none", resume=True))
     with pytest.raises(FileNotFoundError, match="no run"):
         train.load_policy(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("task: [pendulum", "config.yaml is not YAML .*: mend it, or train in another folder"),
+        ("- pendulum\n", "config.yaml has no settings"),
+        ("", "config.yaml has no settings"),
+        ("task: 3\n", "config.yaml has fields that cannot be used: AttributeError"),
+        ("task: pendulum\nstep: 3\n", "config.yaml has fields that cannot be used: unknown here: step"),
+        ("task: pendulum\nsteps: 8e5\n", "config.yaml has fields .*: steps is '8e5', not a number"),
+    ],
+)
+def test_a_broken_config_is_told(tmp_path, text, message):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        train.evaluate(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        train.policy(small(tmp_path, resume=True))
+
+
+def test_a_folder_of_several_seeds_names_them(tmp_path):
+    for single in small(tmp_path, seeds=2).of_runs():
+        RunFolder(single.folder).create(single)
+    with pytest.raises(FileNotFoundError, match=r"holds several, name one: .*seed0, .*seed1$"):
+        train.evaluate(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -193,12 +267,41 @@ def test_nothing_to_resume(tmp_path):
         ({"minibatches": 3}, "do not divide"),
         ({"reward_every": 3}, "does not divide"),
         ({"epochs": 0}, "at least 1"),
+        ({"entropy_cost": -1.0}, "at least 0"),
+        ({"entropy_cost": math.nan}, "at least 0"),
+        ({"value_cost": math.nan}, "at least 0"),
+        ({"temperature": math.nan}, "above 0"),
+        ({"seconds_per_call": math.nan}, "at least 0"),
+        ({"learning_rate": math.inf}, "finite"),
+        ({"algo": "sac", "updates_per_step": math.nan}, "above 0"),
+        ({"policy_hidden": (8, 0)}, "at least 1"),
+        ({"value_hidden": (-3,)}, "at least 1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**32 - 1, "seeds": 2}, "0 to 4294967295"),
+        ({"seed": 10**20}, "seed is 1000"),
     ],
 )
 def test_mistakes_are_told_and_leave_no_folder(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
         train.policy(small(tmp_path / "run", **change))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("seeds", "learnt"), [(1, False), (2, False), (1, True), (2, True)])
+def test_what_fails_before_it_learns_leaves_no_folder(tmp_path, monkeypatch, seeds, learnt):
+    def fail(session):
+        if learnt:
+            session.seats[0].folder.append_metrics([{"iteration": 1}])
+        raise TypeError("found while tracing")
+
+    monkeypatch.setattr(Session, "train", fail)
+    config = small(tmp_path / "run", seeds=seeds)
+    with pytest.raises(TypeError, match="while tracing"):
+        train.policy(config)
+    assert config.folder.exists() == learnt
+    if learnt:  # neither does it overwrite
+        with pytest.raises(FileExistsError, match="--resume"):
+            train.policy(config)
 
 
 @pytest.mark.slow

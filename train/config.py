@@ -16,6 +16,7 @@ FORMS = ("describe", "ask")
 ALGORITHMS = ("ppo", "sac")
 BETWEEN = ("linear", "hold")
 OURS = ("scene-clip", "scene-clip-fine")  # CLIPs that come with us; the second is the dearer
+OUR_DECODER = "instruct-lm"
 
 
 def _flat(task: str) -> str:
@@ -48,7 +49,7 @@ class PolicyConfig:
     model: str = _of_recipe()
     """A CLIP: a directory, a model that comes with us, or a hub id. Likelihood sees with it. Without it:
     scene-clip; with likelihood scene-clip-fine, whose embeddings fomo-interface reads."""
-    lm: str = "instruct-lm"
+    lm: str = OUR_DECODER
     """With likelihood: a decoder LLM, named likewise."""
     interface: str = "fomo-interface"
     """With likelihood: what turns frames into the decoder's input; a directory or one that comes with us."""

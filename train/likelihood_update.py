@@ -168,6 +168,11 @@ def row_logits(films: Dataset, episodes: Dataset, goal: int) -> Float[Array, "ro
     return jnp.stack([*[any_film] * (ROWS - 2), of_goal, jnp.concatenate([instead, reached])])
 
 
+def numbers_of(goal: str) -> list[int]:
+    """The numbers of the instructions that a sentence may say; none where it says another thing."""
+    return [number for number, one in enumerate(INSTRUCTIONS) if goal in wordings(one)]
+
+
 def number_of(goal: str, env: Env) -> int:
     """The number of the instruction that a sentence says.
 
@@ -179,7 +184,7 @@ def number_of(goal: str, env: Env) -> int:
             f"interfaces learn from what an oracle saw; {env.name!r} has none: leave out"
             " update_interface_every and keep_episodes"
         )
-    found = [number for number, one in enumerate(INSTRUCTIONS) if goal in wordings(one)]
+    found = numbers_of(goal)
     if not found:
         raise ValueError(
             f"interfaces learn from an instruction that the oracle can judge, not {goal!r}:"

@@ -14,11 +14,14 @@ from jaxtyping import Array, Float
 from rich.console import Console
 
 import envs
+from envs.humanoid.env import Humanoid
+from envs.humanoid.meaning import is_caption
 from envs.types import Env, has_truth
 from train import evaluation, many
 from train.checkpoint import Checkpoints
-from train.config import PolicyConfig
+from train.config import OUR_DECODER, PolicyConfig
 from train.folder import RunFolder
+from train.likelihood_update import numbers_of
 from train.mesh import make_mesh
 from train.networks import init_statistics
 from train.parts import Parts, build_actor, make_env
@@ -102,6 +105,14 @@ def _notes(config: PolicyConfig, env: Env) -> Iterator[str]:
         yield f"success is still that of {env.goal!r}"
     if config.reward != "truth" and config.task not in envs.names() and config.sees_with_ours:
         yield f"{config.model} never saw this body, only scenes that come with us: name another with --model"
+    if config.reward == "clip" and config.sees_with_ours and isinstance(env, Humanoid):
+        for goal in config.goals:
+            if not is_caption(goal):
+                yield f"no caption of {config.model} says {goal!r}: it may take the words for something else"
+    if config.reward == "likelihood" and config.lm == OUR_DECODER:
+        for goal in config.goals or (env.goal,):
+            if not numbers_of(goal):
+                yield f"{OUR_DECODER} was taught to tell motions, as 'kneels down', and not {goal!r}"
 
 
 def evaluate(run: str | Path) -> dict[str, float | None]:

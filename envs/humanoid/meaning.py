@@ -7,7 +7,7 @@ import re
 
 from envs.claims import OPENINGS
 from envs.criteria import Bound
-from envs.humanoid.captions import LINKS, SUBJECTS, attributive
+from envs.humanoid.captions import LINKS, SUBJECTS, attributive, claims
 from envs.humanoid.concepts import ARMS, DETAILS, POSTURES, SOUND
 
 _CONCEPTS = {**POSTURES, **ARMS, **DETAILS}
@@ -47,6 +47,17 @@ def bounds_of(sentence: str) -> tuple[Bound, ...] | None:
         return None
     bounds = tuple(bound for name in names for bound in _CONCEPTS[name].bounds)
     return bounds + SOUND if POSTURES.keys() & set(names) else bounds
+
+
+def is_caption(sentence: str) -> bool:
+    """Whether captions of training speak so: also denials and postures in detail, which have no bounds here,
+    and of a posture with arms that they never claim."""
+    return concepts_of(sentence) is not None or _plain(sentence) in _captions()
+
+
+@functools.cache
+def _captions() -> frozenset[str]:
+    return frozenset(_plain(words) for wordings in claims().wordings for words in wordings)
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import envs
 from envs.humanoid import captions
 from envs.humanoid.body import START_HEIGHT
 from envs.humanoid.concepts import ARMS, DETAILS, POSTURES, SOUND
-from envs.humanoid.meaning import bounds_of, concepts_of
+from envs.humanoid.meaning import bounds_of, concepts_of, is_caption
 from envs.humanoid.tasks import TASKS
 from envs.types import told
 
@@ -50,6 +50,17 @@ def test_what_nobody_can_measure_is_none(sentence):
 )  # fmt: skip
 def test_case_spaces_and_marks_do_not_matter(sentence):
     assert concepts_of(sentence) == ("kneeling", "crossed")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "known"),
+    [("a humanoid robot kneeling, with its arms crossed", True), ("A humanoid robot not kneeling.", True),
+     ("a humanoid robot kneeling with outstretched arms", True), ("a humanoid robot", True),
+     ("a humanoid robot standing up, leaning forward", True), ("robot robot robot", False),
+     ("a humanoid robot kneeling, not standing", False), ("a humanoid robot standing on its hands", False)],
+)  # fmt: skip
+def test_what_captions_never_say(sentence, known):
+    assert is_caption(sentence) == known
 
 
 def test_a_body_is_judged_by_what_it_was_told():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import envs
 import jaxrm
 from bench import study
 from envs.pendulum import Pendulum
@@ -183,6 +184,25 @@ def test_the_skin_is_the_tasks_choice():
         PolicyConfig("humanoid/kneeling", skin="plain", model=ours).validate()
     with pytest.raises(ValueError, match="'pendulum' has no choice of skin"):
         make_env(PolicyConfig("pendulum", skin="plain"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "notes"),
+    [
+        (
+            {"goal": "a humanoid robot kneeling, not standing"},
+            ["success is still", "no caption of scene-clip says"],
+        ),
+        ({"goal": "a humanoid robot not kneeling"}, ["success is still"]),
+        ({"goal": "a humanoid robot kneeling"}, []),
+        ({"reward": "likelihood"}, ["instruct-lm was taught"]),
+        ({"reward": "likelihood", "goal": "kneels down"}, ["success is still"]),
+    ],
+)
+def test_a_sentence_that_our_models_never_heard_is_told(settings, notes):
+    env = envs.make("humanoid/kneeling")
+    found = list(policies._notes(PolicyConfig("humanoid/kneeling", **settings), env))
+    assert len(found) == len(notes) and all(map(str.startswith, found, notes)), found
 
 
 @pytest.mark.parametrize(

@@ -145,8 +145,8 @@ class LikelihoodReward:
         """discount reward(prefix) - reward(prefix before), the first against no frames at all; 0 where
         masked.
 
-        A potential-based reward (Ng, Harada & Russell 1999): with discount 1 it sums to what the trajectory
-        added to the likelihood of its instruction.
+        The shape of a potential-based reward (Ng, Harada & Russell 1999), here the whole of it: with discount
+        1 it sums to what the trajectory added to the likelihood of its instruction.
         """
         frames, mask = _checked(frames, mask)
         values = _prefixes(self, frames, mask)

@@ -137,6 +137,7 @@ def new_interface(config: TrainingConfig, lm: DecoderCheckpoint, data: Dataset, 
         output_std=size,
         tower=label(config.model, jaxrm.load_clip(config.model).model),
         decoder=label(config.lm, lm.model),
+        form="ask" if config.protocol == "success" else "describe",
     )
     return whiten(Interface.create(shape, key), np.asarray(data.embeddings), np.asarray(data.batch.mask))
 

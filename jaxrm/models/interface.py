@@ -34,6 +34,8 @@ class InterfaceConfig:
       dtype: what is computed in.
       tower, decoder: between whose weights it was trained, as `jaxrm.weights.fingerprint.label` names them;
         empty where nobody knows.
+      form: what it was trained to make likely, "describe": an instruction, or "ask": the answer to whether it
+        was carried out; empty where nobody knows.
     """
 
     inputs: int
@@ -46,6 +48,7 @@ class InterfaceConfig:
     dtype: str = "float32"
     tower: str = ""
     decoder: str = ""
+    form: str = ""
 
     def __post_init__(self) -> None:
         if self.layers < 0:
@@ -54,6 +57,8 @@ class InterfaceConfig:
             raise ValueError(f"width {self.width} is not a multiple of the number of heads, {self.heads}")
         if self.positions not in ("alibi", "rope"):
             raise ValueError(f"positions is {self.positions!r}, wanted 'alibi' or 'rope'")
+        if self.form not in ("", "describe", "ask"):
+            raise ValueError(f"form is {self.form!r}, wanted 'describe', 'ask' or nothing")
 
     @property
     def blocks(self) -> BlocksConfig:

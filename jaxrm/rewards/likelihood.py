@@ -174,9 +174,9 @@ def differences(
     """discount values_t - values_(t-1): the value of a prefix as a potential. `start`: the value before the
     first frame.
 
-    Added to another reward, and with a potential of 0 where an episode ends, it would change no optimal policy
-    (Ng, Harada & Russell 1999). Here it is the whole reward, and what the last prefix is worth is kept: a
-    policy is paid for where its episode ends.
+    Added to another reward, and with a potential of 0 where an episode ends, it would change no optimal
+    policy (Ng, Harada & Russell 1999). Here it is the whole reward, and what the last prefix is worth is
+    kept: a policy is paid for where its episode ends.
     """
     before = jnp.concatenate([jnp.asarray(start)[..., None], values[..., :-1]], axis=-1)
     return discount * values - before

@@ -1,6 +1,7 @@
 """`LikelihoodReward`: the reward of `jaxrm.rewards.likelihood` for people, from frames and a sentence."""
 
 import math
+import warnings
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -114,6 +115,9 @@ class LikelihoodReward:
         _check_widths(vision.model, images, interface)
         check_label(interface.config.tower, vision.model, "tower")
         check_label(interface.config.decoder, lm.model, "decoder")
+        if interface.config.form not in ("", form):
+            told = f"the interface was trained to {interface.config.form}, and form is {form!r}"
+            warnings.warn(f"{told}: it was never taught what is scored", stacklevel=2)
         check_fit(lm.model, interface, len(before), 1, tails.tokens.shape[-1])
         weights = LikelihoodWeights(lm.model, jnp.asarray(before), tails)
         return cls(vision.model, weights, interface, images, batch)

@@ -443,6 +443,8 @@ def test_the_shipped_interface_fits_the_shipped_parts(lm):
     size = clip.processor.images.size
     found = reward.prefixes(np.zeros((3, size, size, 3), np.uint8))
     assert found.shape == (3,) and np.isfinite(found).all() and len(INSTRUCTIONS) == 324
+    with pytest.warns(UserWarning, match="trained to describe, and form is 'ask'"):
+        jaxrm.LikelihoodReward.create(clip, lm, interface, instruction="kneels down", form="ask")
     with pytest.raises(ValueError, match="trained with the tower scene-clip-fine"):
         other = jaxrm.load_clip("scene-clip")
         jaxrm.LikelihoodReward.create(other, lm, interface, instruction="kneels down")

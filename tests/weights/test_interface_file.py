@@ -68,6 +68,7 @@ def edit(directory: Path, **changes) -> None:
         ({"heads": 3}, "not a multiple"),
         ({"positions": "sine"}, "'alibi' or 'rope'"),
         ({"tower": 3}, "tower is 3, wanted a text"),
+        ({"form": "sing"}, "form is 'sing', wanted 'describe'"),
         ({"model_type": "llama"}, "'llama' model and no interface"),
     ],
 )

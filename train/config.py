@@ -84,6 +84,8 @@ class PolicyConfig:
     """How the humanoid looks: robot, which the default weights know, textured or plain."""
     substeps: int | None = None
     """With --mjcf: physics steps an action; by default as many as make about 17.5 ms."""
+    varied_starts: float = 0.0
+    """Share of the training episodes that start in any posture; policies are judged from the task's own."""
     episode_length: int | None = None
     """Steps of an episode; by default the task's own, with --mjcf 100."""
     algo: str = "ppo"

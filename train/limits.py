@@ -25,7 +25,7 @@ _RANGES: dict[str, _Range] = {
         ("learning_rate", "interface_learning_rate", "max_grad_norm", "clip", "temperature",
          "updates_per_step"),
     ),
-    "at least 0 and at most 1": (lambda x: 0 <= x <= 1, ("gae_lambda", "alpha")),
+    "at least 0 and at most 1": (lambda x: 0 <= x <= 1, ("gae_lambda", "alpha", "varied_starts")),
     "at least 0 and below 1": (lambda x: 0 <= x < 1, ("gamma",)),
     "above 0 and at most 1": (lambda x: 0 < x <= 1, ("tau",)),
 }  # fmt: skip
@@ -41,6 +41,7 @@ _ONLY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
                                  "interface_learning_rate", "interface_films", "keep_episodes")),
     ("reward", ("clip", "likelihood"), ("model", "reward_every", "reward_between", "allow_unknown_words")),
     ("reward", ("clip",), ("alpha",)),
+    ("reward", ("clip", "truth"), ("varied_starts",)),
 )  # fmt: skip
 # A setting, another, and the value of that beside which it does nothing.
 _IDLE = (

@@ -37,6 +37,7 @@ from train.rollout import (
     successes,
     unroll,
 )
+from train.starts import vary_starts
 from train.sums import AXIS, total, weighted_mean
 
 FIGURES = ("reward", "truth", "success", "false_positives", "masked", "nan_resets")
@@ -89,10 +90,11 @@ def make_program(
     `env` in their `variables` alone. Without, all are of `env`.
 
     Raises:
-      ValueError: worlds, shards, devices and batches do not divide.
+      ValueError: worlds, shards, devices and batches do not divide, or the task has no varied starts.
     """
     mesh = make_mesh() if mesh is None else mesh
     config.check_shapes(mesh.shape[AXIS])
+    tasks, env = tasks or [env], vary_starts(env, config.varied_starts)
     names = (*FIGURES, *learner.figures, *reward.figures)
     runs = config.runs
     specs = _specs(runs)
@@ -106,7 +108,7 @@ def make_program(
     def iterate(state: TrainState, frozen: Frozen) -> tuple[TrainState, dict[str, Array]]:
         return _iteration(config, varied(env, frozen.env), learner, reward, state, frozen.reward)
 
-    frozen = Frozen(_variables_of_runs(config, tasks or [env]), reward.weights)
+    frozen = Frozen(_variables_of_runs(config, tasks), reward.weights)
     if runs > 1:
         # an axis for all runs of what is theirs
         axes: Any = TrainState._make(None if name == "iteration" else 0 for name in TrainState._fields)

@@ -1,6 +1,7 @@
 """The humanoid as an environment: start, step, observation, drawing, judgement."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -23,11 +24,14 @@ from jaxrm.types import Pose
 
 START_NOISE = 0.01  # rad, m and per second, uniform: Humanoid-v4's
 MAX_SPEED = 200.0  # rad/s or m/s; beyond it the physics has come apart
+ELSEWHERE = 1  # stream of keys: starts of the task's own do not depend on whether there are others
 VELOCITY_SCALE = 0.1  # keeps velocities in the observation near 1
 
 
 class Humanoid(Drawn):
     """A task on the 17-actuator humanoid; see `envs.types.Env` for what the methods promise."""
+
+    _start_elsewhere: tuple[Callable[[Array], Array], float] | None = None
 
     def __init__(
         self,
@@ -86,10 +90,21 @@ class Humanoid(Drawn):
         new._judge_by(bounds)
         return new
 
+    def starting(self, elsewhere: Callable[[Array], Float[Array, "nq"]], share: float) -> "Humanoid":
+        """The same task, of whose episodes a share starts where `elsewhere(key)` says: for training alone."""
+        new = copy.copy(self)
+        new._start_elsewhere = elsewhere, share
+        return new
+
     def reset(self, key: Array) -> State:
-        """Standing upright with Humanoid-v4's noise."""
+        """Standing upright, or where `starting` says, with Humanoid-v4's noise."""
         key_qpos, key_qvel = jax.random.split(key)
-        qpos = self._start + _start_noise(key_qpos, self.mj_model.nq)
+        start = self._start
+        if self._start_elsewhere is not None:
+            elsewhere, share = self._start_elsewhere
+            key_draw, key_whether = jax.random.split(jax.random.fold_in(key, ELSEWHERE))
+            start = jnp.where(jax.random.bernoulli(key_whether, share), elsewhere(key_draw), start)
+        qpos = start + _start_noise(key_qpos, self.mj_model.nq)
         qpos = qpos.at[3:7].divide(jnp.linalg.norm(qpos[3:7]))
         physics = self._physics_at(qpos)._replace(qvel=_start_noise(key_qvel, self.mj_model.nv))
         return self._begin(physics, self.progress(self.pose_at(qpos)), key)

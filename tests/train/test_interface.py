@@ -12,8 +12,10 @@ import pytest
 from rich.console import Console
 
 import jaxrm
-from envs.humanoid.instructions import ACTIONS, INSTRUCTIONS, Action
+from envs.humanoid.instructions import ACTIONS, CHANGES, INSTRUCTIONS, Action, changed
+from envs.humanoid.motion_captions import wordings
 from envs.humanoid.motion_truth import CONDITIONS, TOLERANCE, Signs, ends, truth
+from jaxrm.metrics.reorder import Order, reorder
 from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards import protocols
 from jaxrm.rewards.likelihood import Trajectories
@@ -448,3 +450,27 @@ def test_the_shipped_interface_fits_the_shipped_parts(lm):
     with pytest.raises(ValueError, match="trained with the tower scene-clip-fine"):
         other = jaxrm.load_clip("scene-clip")
         jaxrm.LikelihoodReward.create(other, lm, interface, instruction="kneels down")
+
+
+def test_the_shipped_interface_tells_films_apart(lm):
+    """32 films of another seed, of starts and of pairs that its training kept out, embedded once by
+    `scene-clip-fine` (from `python -m train suite fomo-interface --films-seed 1 --data FILE`)."""
+    with np.load(GOLDEN / "films" / "embedded.npz") as file:
+        embeddings, mask, which = (jnp.asarray(file[name]) for name in ("embeddings", "mask", "which"))
+    own = [INSTRUCTIONS[number] for number in np.asarray(which)]
+    other = [next(filter(None, (changed(one, kind) for kind in CHANGES)))[0] for one in own]
+    said = Words.saying(lm, "contrastive", [wordings(one)[0] for one in (*own, *other)])
+    rows = jnp.arange(len(own))[:, None] + jnp.array([0, len(own)])  # the own instruction, and another
+    orders = reorder(jax.random.key(0), mask)
+    score = jax.jit(
+        partial(score_rows, jaxrm.load_interface("fomo-interface"), said, done=jnp.ones((), bool))
+    )
+
+    def scores(order: Order) -> np.ndarray:
+        return np.asarray(score(batch=Trajectories(order.of(embeddings), order.mask), rows=rows))
+
+    plain = Order(jnp.broadcast_to(jnp.arange(mask.shape[1]), mask.shape), mask)
+    right, wrong = scores(plain).T
+    assert (right > wrong).mean() >= 0.95
+    for name in ("reversed", "frozen", "shuffled"):
+        assert (right > scores(orders[name])[:, 0]).mean() >= 0.95, name

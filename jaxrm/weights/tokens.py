@@ -5,7 +5,7 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,9 @@ TOKENIZER, TRAINING_WORDS = "tokenizer.json", "training_words.json"
 SENTENCEPIECE = ("spiece.model", "tokenizer.model")
 _SHOWN = 40  # characters of a text in a warning
 _EXAMPLES = 5  # captions that an error shows
+_ALIKE = 0.6  # words that are named as near
+_DENIALS = {"not", "without"}
+_ENDING = re.compile(r"(?:ing|ed|es|s|e)$")  # of English words: "kneels" is near "kneeling"
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")  # of any script: what is not seen cannot be refused
 
 
@@ -51,9 +54,10 @@ class TrainingWords:
             return
         lines = []
         for word in unknown:
-            near = difflib.get_close_matches(word, sorted(self.words), n=3, cutoff=0.5)
+            alike = sorted((-_likeness(word, known), known) for known in self.words)
+            near = [known for value, known in alike[:3] if -value >= _ALIKE]
             lines.append(f"{word!r}" + (f" (nearest known: {', '.join(near)})" if near else ""))
-        near = difflib.get_close_matches(" ".join(texts), self.captions, n=_EXAMPLES, cutoff=0.0)
+        near = sorted(self.captions, key=partial(_distance, words_of(" ".join(texts))))[:_EXAMPLES]
         examples = "".join(f"\n  {caption}" for caption in near)
         raise UnknownWordsError(
             f"the model never saw these words in training: {'; '.join(lines)}. It cannot know their meaning; "
@@ -63,6 +67,24 @@ class TrainingWords:
 
     def to_json(self) -> dict[str, list[str]]:
         return {"words": sorted(self.words), "captions": list(self.captions)}
+
+
+def _distance(words: list[str], caption: str) -> tuple[bool, float, int]:
+    """How far a caption is from saying the same: one that denies is, where no word does; the more of the
+    words are in it in some form the nearer it is, and of those as near the shortest."""
+    others = words_of(caption)
+    denies = bool(_DENIALS & set(others)) and not _DENIALS & set(words)
+    forms = (max(_likeness(word, other) for other in others) for word in words)
+    said = sum(len(word) * form for word, form in zip(words, forms, strict=True) if form >= _ALIKE)
+    return denies, -said, len(caption)
+
+
+def _likeness(word: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, _stem(word), _stem(other)).ratio()
+
+
+def _stem(word: str) -> str:
+    return _ENDING.sub("", word) or word
 
 
 def words_of(text: str) -> list[str]:

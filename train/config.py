@@ -51,6 +51,8 @@ class PolicyConfig:
     scene-clip; with likelihood scene-clip-fine, whose embeddings fomo-interface reads."""
     lm: str = OUR_DECODER
     """With likelihood: a decoder LLM, named likewise."""
+    lm_dtype: str = "float32"
+    """And what it is computed in; bfloat16 halves the room that large ones take."""
     interface: str = "fomo-interface"
     """With likelihood: what turns frames into the decoder's input; a directory or one that comes with us."""
     likelihood_form: Literal["describe", "ask"] = "describe"

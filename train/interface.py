@@ -89,7 +89,7 @@ def prepare(config: TrainingConfig) -> tuple[DecoderCheckpoint, Words]:
     _check_batch(config)
     episodes.files_of(config.episodes)
     jaxrm.load_clip(config.model)
-    lm = jaxrm.load_decoder(config.lm)
+    lm = jaxrm.load_decoder(config.lm, dtype=config.lm_dtype)
     said = Words.of(lm, config.protocol, config.wordings)
     check_room(lm.model, len(said.reading.before), FRAMES, _longest(said))
     return lm, said

@@ -20,6 +20,8 @@ class TrainingConfig:
     """Replace an interface that lies there."""
     lm: str = "instruct-lm"
     """The decoder: one that comes with us, a directory, or a hub id."""
+    lm_dtype: str = "float32"
+    """What it is computed in; bfloat16 halves the room that large ones take."""
     model: str = "scene-clip-fine"
     """The CLIP whose tower looks."""
     layers: int = 1

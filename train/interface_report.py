@@ -205,10 +205,14 @@ shown twice.
 
 Put the safetensors, config.json and tokenizer.json of MPT-1B or Llama-3.2-1B into a directory, then
 
-    python -m train interface --protocol contrastive --lm DIRECTORY --width 512 --batch 32 --chunk 8
+    python -m train interface --lm DIRECTORY --lm-dtype bfloat16 --width 512 --batch 32 --chunk 8 \\
+        --out runs/mine
+    python -m train policy humanoid/raise-and-lower-left-arm --reward likelihood --lm DIRECTORY \\
+        --lm-dtype bfloat16 --interface runs/mine
 
-The decoder stays frozen: its weights need 2.5 GB in bfloat16 and no state of the optimiser. `--chunk` bounds
-what is kept for the gradient. Its own words may lie far from vectors of this size; the start is set by the
+The decoder stays frozen: its weights need 2.5 GB in bfloat16 and no state of the optimiser. MPT-1B comes
+without a tokeniser of its own: GPT-NeoX-20B's is the one that it was trained with. `--chunk` bounds what is
+kept for the gradient. Its own words may lie far from vectors of this size; the start is set by the
 spread of its table of embeddings. This recipe is not measured here.
 """
 

@@ -321,7 +321,7 @@ def make(config: PolicyConfig, env: Env) -> LoopReward:
     """
     frames = frames_of_episode(config, env)
     (goal,) = config.goals or (env.goal,)
-    lm = jaxrm.load_decoder(config.lm)
+    lm = jaxrm.load_decoder(config.lm, dtype=config.lm_dtype)
     reward = LikelihoodReward.create(
         jaxrm.load_clip(config.model),
         lm,

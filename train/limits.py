@@ -36,7 +36,7 @@ _ONLY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
                         "clip")),
     ("algo", ("sac",), ("updates_per_step", "batch_size", "learning_starts", "replay_size", "tau",
                         "temperature", "layer_norm", "tune_temperature")),
-    ("reward", ("likelihood",), ("lm", "interface", "likelihood_form", "likelihood_difference",
+    ("reward", ("likelihood",), ("lm", "lm_dtype", "interface", "likelihood_form", "likelihood_difference",
                                  "likelihood_start", "likelihood_frames", "update_interface_every",
                                  "interface_learning_rate", "interface_films", "keep_episodes")),
     ("reward", ("clip", "likelihood"), ("model", "reward_every", "reward_between", "allow_unknown_words")),

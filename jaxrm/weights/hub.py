@@ -11,6 +11,7 @@ SMALL_FILES = ("*.json", "merges.txt", "vocab.txt", "spiece.model", "tokenizer.m
 WEIGHTS = (SINGLE, "model-*-of-*.safetensors")
 OPEN_CLIP_WEIGHTS = (OPEN_CLIP, "open_clip_model-*-of-*.safetensors")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+DECODER_TYPES = ("llama", "qwen2", "qwen3", "gpt2", "gpt_neox", "mpt", "mosaic_gpt")  # in config.json
 
 
 def fetch(name: str) -> Path:
@@ -93,11 +94,8 @@ def pickle_advice(pickles: list[str], directory: str, config: Path) -> str:
       directory: where they are, or will be.
       config: the directory whose config.json says what they are of.
     """
-    from jaxrm.weights.family import DECODERS  # which imports what reads files, and so this
-
-    decoders = [kind for family in DECODERS for kind in family.model_types]
     # of a decoder `AutoModel` is a part: it would be saved without its head, and under other names
-    auto = "AutoModelForCausalLM" if _model_type(config) in decoders else "AutoModel"
+    auto = "AutoModelForCausalLM" if _model_type(config) in DECODER_TYPES else "AutoModel"
     download = f"fetch it with `hf download ... --local-dir {directory}`, then " if directory == "DIR" else ""
     target = OPEN_CLIP if Path(pickles[0]).name.startswith("open_clip") else SINGLE
     source = Path(directory) / pickles[0]

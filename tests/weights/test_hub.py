@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from jaxrm.weights import hub
+from jaxrm.weights.family import DECODERS
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/golden"
@@ -149,6 +150,10 @@ def test_of_open_clip_only_its_own_weights_are_fetched(server, find):
     weights = {"open_clip_model__safetensors": b"x", "model__safetensors": b"x"}
     repository(server, "org/rn50", **extra, **weights)
     assert find("org/rn50") == "['config.json', 'open_clip_config.json', 'open_clip_model.safetensors']"
+
+
+def test_all_decoders_are_known_where_pickles_are_refused():
+    assert set(hub.DECODER_TYPES) == {kind for family in DECODERS for kind in family.model_types}
 
 
 def test_a_pickle_on_the_hub_is_named_and_not_fetched(server, find):

@@ -1,5 +1,6 @@
 """Runs of `python -m train policy` in processes of their own, kept and continued, for tables of many."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -41,11 +42,18 @@ def train(folder: Path, words: list[str], seeds: int) -> list[tuple[Path, dict[s
 def check(config: PolicyConfig) -> None:
     """Refuses a folder with a run of other settings; see `train`.
 
-    As written: what a run of an older version does not say is not taken from today's recipe.
+    As written: what a run of an older version does not say is not taken from today's recipe. A setting that
+    no recipe gives had its default's effect before there was a setting.
     """
     folder = RunFolder(config.folder)
     before = folder.read_plain()
-    other = "" if before is None else differences(before, config, NO_MATTER)
+    usual = {field.name: field.default for field in dataclasses.fields(config)}
+    usual = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in usual.items()
+        if value not in (None, dataclasses.MISSING)
+    }
+    other = "" if before is None else differences(usual | before, config, NO_MATTER)
     if other:
         raise SystemExit(
             f"{folder.path} has a run of other settings: {other}. Remove it or take other --runs"

@@ -123,7 +123,8 @@ class Config:
     picture: Path | None = None
     """Success over steps and seconds, false positives over steps, and success in the end."""
     options: tuple[str, ...] = ()
-    """Further options of `train policy`, each as one word, e.g. --options=--steps=400000."""
+    """Further options of `train policy`, each as one word, e.g. --options=--steps=400000; they go to all
+    rows that are run, so that those of one reward alone need --rows."""
 
 
 def main(config: Config) -> None:

@@ -88,8 +88,9 @@ def judge(clip: ClipCheckpoint, env: Humanoid, key: Array, count: int = 8192) ->
 def judge_sampled(clip: ClipCheckpoint, env: Humanoid) -> Quality:
     """All figures on a few sampled states, always the same: what a change of the renderer or of the look must
     leave as it is."""
-    keys = jax.random.split(jax.random.key(SAMPLED_SEED), SAMPLED)
-    return judge_states(clip, env, jax.jit(jax.vmap(Sampler(env).sample))(keys), keys[0])
+    key_states, key_draw = jax.random.split(jax.random.key(SAMPLED_SEED))
+    qpos = jax.jit(jax.vmap(Sampler(env).sample))(jax.random.split(key_states, SAMPLED))
+    return judge_states(clip, env, qpos, key_draw)
 
 
 def task_states(env: Humanoid, key: Array) -> Float[Array, "n nq"]:

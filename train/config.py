@@ -52,7 +52,7 @@ class PolicyConfig:
     lm: str = OUR_DECODER
     """With likelihood: a decoder LLM, named likewise."""
     lm_dtype: str = "float32"
-    """And what it is computed in; bfloat16 halves the room that large ones take."""
+    """And what it is computed in, e.g. bfloat16; its weights stay as their file has them."""
     interface: str = "fomo-interface"
     """With likelihood: what turns frames into the decoder's input; a directory or one that comes with us."""
     likelihood_form: Literal["describe", "ask"] = "describe"
@@ -87,7 +87,8 @@ class PolicyConfig:
     substeps: int | None = None
     """With --mjcf: physics steps an action; by default as many as make about 17.5 ms."""
     varied_starts: float = 0.0
-    """Share of the training episodes that start in any posture; policies are judged from the task's own."""
+    """Share of the training episodes that start in any posture, those of the logged success among them; in
+    the beginning and the end policies are judged from the task's own start."""
     episode_length: int | None = None
     """Steps of an episode; by default the task's own, with --mjcf 100."""
     algo: str = "ppo"
@@ -205,7 +206,7 @@ class PolicyConfig:
         limits.check_numbers(self)
         self._check_body()
         self._check_sentences()
-        if self.unroll_length % self.reward_every:
+        if self.reward != "truth" and self.unroll_length % self.reward_every:
             raise ValueError(
                 f"reward_every {self.reward_every} does not divide unroll_length {self.unroll_length}"
             )
@@ -236,16 +237,13 @@ class PolicyConfig:
             raise ValueError(
                 f"{self.model} never saw the skin {self.skin!r}, only robot: give a --model that has"
             )
-        if self.reward == "likelihood":
-            if len(self.goals) > 1:
-                raise ValueError("reward 'likelihood' takes one goal: there is no mean of sentences")
-            if self.negatives:
-                raise ValueError("negatives are of no use to reward 'likelihood'")
+        if self.reward == "likelihood" and len(self.goals) > 1:
+            raise ValueError("reward 'likelihood' takes one goal: there is no mean of sentences")
         for name, sentences in (("goal", self.goals), ("negatives", self.negatives)):
             if not all(sentence.strip() for sentence in sentences):
                 raise ValueError(f"{name} is empty: say what you want in a sentence")
-        if self.reward == "truth" and (self.negatives or len(self.goals) > 1):
-            raise ValueError("reward 'truth' takes one goal and no negatives")
+        if self.reward == "truth" and len(self.goals) > 1:
+            raise ValueError("reward 'truth' takes one goal")
         if self.goal == ():
             raise ValueError("goal is empty: say what you want in a sentence")
         if self.also:

@@ -1,8 +1,10 @@
 """A run's folder: its config, its metrics, its result; what is written where, and when it is refused."""
 
+import contextlib
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +89,24 @@ class RunFolder:
         self.check(config)
         self.videos.mkdir(parents=True, exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
-        if not self.config.exists():
+        before = self.read_plain()
+        if before is None:
             write_text(self.config, yaml.safe_dump(to_plain(config), sort_keys=False))
+        elif before.get("steps", config.steps) < config.steps:
+            write_text(self.config, yaml.safe_dump(before | {"steps": config.steps}, sort_keys=False))
+
+    def discard(self) -> None:
+        """Takes away what a run writes, and the folder if nothing else lies in it."""
+        for folder in (self.videos, self.checkpoints, self.episodes):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (self.config, self.metrics, *self.path.glob("events.out.tfevents.*")):
+            file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty
+            self.path.rmdir()
 
     def check(self, config: PolicyConfig) -> None:
         """Refuses a folder that exists, and on `resume` one of another config; it may have more steps where
-        nothing that was learnt depends on how many, without `decay`.
+        nothing depends on how many: neither the learning rate, without `decay`, nor which episodes are kept.
 
         Raises:
           FileExistsError: the folder has something in it and `resume` is not set.
@@ -106,11 +120,11 @@ class RunFolder:
                 )
             return
         before = to_plain(self.read_config())
-        more = config.steps > before["steps"]
-        free = ("steps",) if more and not config.decay else ()
-        other = differences(before, config, (*HOST_FIELDS, *free))
+        more, needed = config.steps > before["steps"], _of_all_steps(config)
+        free = ("steps",) if more and not needed else ()
+        other = differences(before, config, (*HOST_FIELDS, "allow_unknown_words", *free))
         if other:
-            why = " (with decay the learning rate depends on all steps)" if more and config.decay else ""
+            why = f" ({needed} depends on all steps)" if more and needed else ""
             raise ValueError(f"cannot resume {str(self.path)!r} with another config: {other}{why}")
 
     def is_trained(self) -> bool:
@@ -134,15 +148,13 @@ class RunFolder:
         rows = [row for row in self.read_metrics() if row["iteration"] <= iteration]
         write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
 
-    def finish(self, config: PolicyConfig, result: dict[str, Any]) -> None:
-        """Writes the result, and into the config the steps that it is of: a resumed run may have more."""
-        before = self.read_plain() or to_plain(config)
-        if before.get("steps", config.steps) < config.steps:
-            write_text(self.config, yaml.safe_dump(before | {"steps": config.steps}, sort_keys=False))
-        self.write_result(result)
-
     def write_result(self, result: dict[str, Any], name: str = "result.json") -> None:
         write_text(self.path / name, json.dumps(result, indent=2) + "\n")
+
+
+def _of_all_steps(config: PolicyConfig) -> str:
+    """What of a run depends on how many steps it will have; empty: nothing."""
+    return "decay" if config.decay else "keep_episodes" if config.keep_episodes else ""
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,6 +17,8 @@ from train.interface_data import Source, make_or_load
 from train.interface_report import TRAINING, measure, read_suite, shown
 from train.trajectories import FAILING
 
+JUDGED = 0x6A756467  # stream of keys: films of a seed are made by others
+
 
 @dataclass(frozen=True)
 class SuiteConfig:
@@ -44,18 +46,20 @@ class SuiteConfig:
 
 def suite(config: SuiteConfig) -> None:
     """Prints the suites; of several interfaces also all of them beside each other."""
-    folders = list(dict.fromkeys(find(run) for run in config.runs))
+    folders = list(dict.fromkeys(map(_folder, config.runs)))
     suites = (
         {folder: read_suite(folder) for folder in folders}
         if config.films_seed is None
         else judged_again(folders, config.films_seed, config.judged, config.data)
     )
-    tables = shown({folder.name: suite for folder, suite in suites.items()})
+    names = [folder.name for folder in folders]
+    titles = names if len(set(names)) == len(names) else map(str, folders)
+    tables = shown(dict(zip(titles, suites.values(), strict=True)))
     if len(folders) > 1:
         tables += f"\n\n{compared(suites)}"
     Console().print(tables, highlight=False, soft_wrap=True)
     if config.out is not None:
-        write_json(config.out, {str(run): suites[find(run)] for run in config.runs})
+        write_json(config.out, {str(run): suites[_folder(run)] for run in config.runs})
 
 
 def judged_again(
@@ -78,10 +82,17 @@ def judged_again(
     held = {name: part.done_only() for name, part in films.items() if name not in ("train", FAILING)}
     suites = {}
     for folder, made in options.items():
-        lm, interface = jaxrm.load_decoder(made["lm"]), jaxrm.load_interface(folder)
-        key = jax.random.key(films_seed)
+        lm = jaxrm.load_decoder(made["lm"], dtype=made.get("lm_dtype", "float32"))
+        interface, key = jaxrm.load_interface(folder), jax.random.fold_in(jax.random.key(films_seed), JUDGED)
         suites[folder] = measure(made["protocol"], lm, interface, held, films[FAILING], key)
     return suites
+
+
+def _folder(run: Path) -> Path:
+    """A folder, or of one that comes with us its name; nothing of the hub."""
+    if len(run.parts) > 1 and not run.is_dir():
+        raise FileNotFoundError(f"no folder {str(run)!r}")
+    return find(run)
 
 
 def _trained_with(folder: Path) -> dict[str, Any]:

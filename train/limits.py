@@ -40,7 +40,7 @@ _ONLY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
                                  "likelihood_start", "likelihood_frames", "update_interface_every",
                                  "interface_learning_rate", "interface_films", "keep_episodes")),
     ("reward", ("clip", "likelihood"), ("model", "reward_every", "reward_between", "allow_unknown_words")),
-    ("reward", ("clip",), ("alpha",)),
+    ("reward", ("clip",), ("alpha", "negatives")),
     ("reward", ("clip", "truth"), ("varied_starts",)),
 )  # fmt: skip
 # A setting, another, and the value of that beside which it does nothing.

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import math
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,7 +55,7 @@ def folders_of(config: PolicyConfig) -> Iterator[list[RunFolder]]:
     except BaseException:
         if not config.resume and not any(folder.is_trained() for folder in made):
             for folder in made:
-                shutil.rmtree(folder.path, ignore_errors=True)
+                folder.discard()
             if config.runs > 1:
                 with contextlib.suppress(OSError):  # not empty
                     config.folder.rmdir()

@@ -59,14 +59,15 @@ def body_digest(model: mujoco.MjModel) -> dict[str, str]:
 
     Rounded, so that machines agree. Versions need not: other ones may compile the same file otherwise.
     """
-    digest = hashlib.sha256()
-    for part in (model, model.opt, model.stat, model.vis.headlight, model.vis.global_, model.vis.map):
+    digest, vis = hashlib.sha256(), model.vis
+    for part in (model, model.opt, model.stat, vis.headlight, vis.map, vis.rgba):
         for name in sorted(dir(part)):
             value = getattr(part, name)
             if name.startswith(("_", "name")) or name.endswith("pathadr"):  # where names and paths lie
                 continue
             if isinstance(value, np.ndarray) or (part is not model and isinstance(value, int | float)):
                 value = np.asarray(value)
-                value = np.round(value, 9) + 0.0 if value.dtype.kind == "f" else value  # no -0
+                if value.dtype.kind == "f":
+                    value = np.round(value.astype(np.float64), 6) + 0.0  # no -0
                 digest.update(name.encode() + value.tobytes())
     return {"mujoco": mujoco.__version__, "digest": digest.hexdigest()[:16]}

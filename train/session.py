@@ -256,7 +256,7 @@ class Session:
             "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
             "versions": versions(),
         }
-        seat.folder.finish(config, result)
+        seat.folder.write_result(result)
         success = (
             f"success {result['success_start']:.0%} -> {result['success_end']:.0%}"
             if known

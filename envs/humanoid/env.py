@@ -24,7 +24,7 @@ from jaxrm.types import Pose
 
 START_NOISE = 0.01  # rad, m and per second, uniform: Humanoid-v4's
 MAX_SPEED = 200.0  # rad/s or m/s; beyond it the physics has come apart
-ELSEWHERE = 1  # stream of keys: starts of the task's own do not depend on whether there are others
+ELSEWHERE = 0x656C7365  # stream of keys: starts of the task's own do not depend on whether there are others
 VELOCITY_SCALE = 0.1  # keeps velocities in the observation near 1
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from jaxrm.models.blocks import BlocksConfig
 from jaxrm.models.decoder import DecoderConfig
-from jaxrm.weights.decoder_fields import format_ends, head_width, parse_ends, read_fields, refuse
+from jaxrm.weights.decoder_fields import check, format_ends, head_width, parse_ends, read_fields, refuse
 from jaxrm.weights.decoder_rope import format_rope, parse_rope
 from jaxrm.weights.decoder_rows import QkvRow, block_rows
 from jaxrm.weights.fields import LINEAR
@@ -131,7 +131,8 @@ def _refuse_windows(given: Mapping[str, Any], layers: int) -> None:
         if any(kind != "full_attention" for kind in kinds):
             raise ValueError(f"layer_types is {kinds}: only 'full_attention' is supported")
         return
-    first = given.get("max_window_layers", 28)
+    first = given.get("max_window_layers")
+    first = 28 if first is None else check("max_window_layers", first, int)
     if given.get("use_sliding_window") and given.get("sliding_window", 4096) is not None and first < layers:
         raise ValueError(
             f"use_sliding_window is true, from layer max_window_layers, {first}, on: only attention to "

@@ -11,6 +11,7 @@ SMALL_FILES = ("*.json", "merges.txt", "vocab.txt", "spiece.model", "tokenizer.m
 WEIGHTS = (SINGLE, "model-*-of-*.safetensors")
 OPEN_CLIP_WEIGHTS = (OPEN_CLIP, "open_clip_model-*-of-*.safetensors")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+OWN_CODE = ("mosaic_gpt",)  # types that transformers has no class for
 DECODER_TYPES = ("llama", "qwen2", "qwen3", "gpt2", "gpt_neox", "mpt", "mosaic_gpt")  # in config.json
 
 
@@ -95,16 +96,19 @@ def pickle_advice(pickles: list[str], directory: str, config: Path) -> str:
       config: the directory whose config.json says what they are of.
     """
     # of a decoder `AutoModel` is a part: it would be saved without its head, and under other names
-    auto = "AutoModelForCausalLM" if _model_type(config) in DECODER_TYPES else "AutoModel"
+    kind = _model_type(config)
+    auto = "AutoModelForCausalLM" if kind in DECODER_TYPES else "AutoModel"
     download = f"fetch it with `hf download ... --local-dir {directory}`, then " if directory == "DIR" else ""
     target = OPEN_CLIP if Path(pickles[0]).name.startswith("open_clip") else SINGLE
     source = Path(directory) / pickles[0]
+    classes = (
+        f'where torch and transformers are installed, python -c "from transformers import {auto} as M; '
+        f"M.from_pretrained('{directory}').save_pretrained('{directory}')\"\nor, for"
+    )
     return (
         f"holds its weights as {', '.join(pickles)} only. Such files can run code when they are opened, so "
-        f"they are never loaded here. Convert a checkpoint that you trust once: {download}where torch and "
-        f'transformers are installed, python -c "from transformers import {auto} as M; '
-        f"M.from_pretrained('{directory}').save_pretrained('{directory}')\"\n"
-        "or, for any file that holds tensors by name,\n"
+        f"they are never loaded here. Convert a checkpoint that you trust once: {download}"
+        f"{'for' if kind in OWN_CODE else classes} any file that holds tensors by name,\n"
         "  import torch, safetensors.torch\n"
         f"  tensors = torch.load('{source}', map_location='cpu', weights_only=True)\n"
         "  tensors = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}\n"

@@ -74,7 +74,7 @@ def _distance(words: list[str], caption: str) -> tuple[bool, float, int]:
     words are in it in some form the nearer it is, and of those as near the shortest."""
     others = words_of(caption)
     denies = bool(_DENIALS & set(others)) and not _DENIALS & set(words)
-    forms = (max(_likeness(word, other) for other in others) for word in words)
+    forms = (max((_likeness(word, other) for other in others), default=0.0) for word in words)
     said = sum(len(word) * form for word, form in zip(words, forms, strict=True) if form >= _ALIKE)
     return denies, -said, len(caption)
 

@@ -452,13 +452,15 @@ def test_the_shipped_interface_fits_the_shipped_parts(lm):
         jaxrm.LikelihoodReward.create(other, lm, interface, instruction="kneels down")
 
 
-def test_the_shipped_interface_tells_films_apart(lm):
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_shipped_interface_tells_films_apart(dtype):
     """32 films of another seed, of starts and of pairs that its training kept out, embedded once by
     `scene-clip-fine` (from `python -m train suite fomo-interface --films-seed 1 --data FILE`)."""
     with np.load(GOLDEN / "films" / "embedded.npz") as file:
         embeddings, mask, which = (jnp.asarray(file[name]) for name in ("embeddings", "mask", "which"))
     own = [INSTRUCTIONS[number] for number in np.asarray(which)]
     other = [next(filter(None, (changed(one, kind) for kind in CHANGES)))[0] for one in own]
+    lm = jaxrm.load_decoder("instruct-lm", dtype=dtype)
     said = Words.saying(lm, "contrastive", [wordings(one)[0] for one in (*own, *other)])
     rows = jnp.arange(len(own))[:, None] + jnp.array([0, len(own)])  # the own instruction, and another
     orders = reorder(jax.random.key(0), mask)

@@ -154,7 +154,9 @@ class RunFolder:
 
 def _of_all_steps(config: PolicyConfig) -> str:
     """What of a run depends on how many steps it will have; empty: nothing."""
-    return "decay" if config.decay else "keep_episodes" if config.keep_episodes else ""
+    if config.decay:
+        return "with decay the learning rate"
+    return "with keep_episodes what is kept" if config.keep_episodes else ""
 
 
 def write_text(path: Path, text: str) -> None:

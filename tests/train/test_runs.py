@@ -199,8 +199,11 @@ def test_tables_refuse_a_run_of_other_settings(finished):
     runs.check(small(finished.folder, video_size=32))
     config = finished.folder / "config.yaml"
     written = config.read_text()
-    config.write_text(written.replace("gamma: 0.95\n", ""))  # by a version that had no such setting
-    try:
+    try:  # by versions that had no such setting
+        config.write_text(written.replace("varied_starts: 0.0\n", "").replace("lm_dtype: float32\n", ""))
+        assert config.read_text() != written
+        runs.check(small(finished.folder))
+        config.write_text(written.replace("gamma: 0.95\n", ""))
         with pytest.raises(SystemExit, match=r"gamma was None, now 0\.95"):
             runs.check(small(finished.folder))
     finally:
@@ -265,7 +268,7 @@ def test_a_folder_of_several_seeds_names_them(tmp_path):
         ({"control": "torque"}, "no choice of control"),
         ({"num_envs": 12}, "no multiple of num_shards"),
         ({"minibatches": 3}, "do not divide"),
-        ({"reward_every": 3}, "does not divide"),
+        ({"reward": "clip", "reward_every": 3}, "does not divide"),
         ({"epochs": 0}, "at least 1"),
         ({"entropy_cost": -1.0}, "at least 0"),
         ({"entropy_cost": math.nan}, "at least 0"),
@@ -285,6 +288,20 @@ def test_mistakes_are_told_and_leave_no_folder(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
         train.policy(small(tmp_path / "run", **change))
     assert not (tmp_path / "run").exists()
+
+
+def test_the_truth_of_every_step_needs_no_stretches_between_looks():
+    for task, length in (("humanoid/kneeling", 10), ("humanoid/raise-and-lower-left-arm", 32)):
+        train.PolicyConfig(task, reward="truth", unroll_length=length).validate()
+
+
+def test_what_lies_in_the_folder_besides_is_kept(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.create(small(folder.path))
+    folder.append_metrics([{"iteration": 0}])
+    (folder.path / "stdout.log").write_text("why it failed")
+    folder.discard()
+    assert [file.name for file in folder.path.iterdir()] == ["stdout.log"]
 
 
 @pytest.mark.parametrize(("seeds", "learnt"), [(1, False), (2, False), (1, True), (2, True)])

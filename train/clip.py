@@ -80,6 +80,7 @@ def main(config: ClipConfig) -> None:
             jaxrm.save(clip, config.out)
 
     clip_report.write_training(config, time.time() - began)
+    clip_report.write_look(env, config.out, config.size)
     console.print(f"wrote {config.out}; judging ...")
     # as users get it; what was trained lies on all devices
     clip_report.write(jaxrm.load_clip(str(config.out)), env, config.out, key_judge)
@@ -100,8 +101,9 @@ def judge(config: JudgeConfig) -> None:
         clip = jaxrm.load_clip(str(config.directory))
         print(clip_report.summary(clip_judge.judge_states(clip, env, jnp.asarray(states), key)))
         return
-    if not (config.directory / clip_report.TRAINING).is_file():
-        raise FileNotFoundError(f"{config.directory / clip_report.TRAINING} is missing: was it trained here?")
+    for name in (clip_report.TRAINING, clip_report.LOOK):
+        if not (config.directory / name).is_file():
+            raise FileNotFoundError(f"{config.directory / name} is missing: was it trained here?")
     clip_report.write(jaxrm.load_clip(str(config.directory)), env, config.directory, key)
 
 

@@ -117,12 +117,16 @@ def write_training(config: Any, seconds: float) -> None:
     (config.out / TRAINING).write_text(json.dumps(made, indent=1) + "\n")
 
 
+def write_look(env: Humanoid, folder: Path, size: int) -> None:
+    """Keeps beside the weights what they were trained on: later changes of the look are set against it."""
+    iio.imwrite(folder / LOOK, look(env, size))
+
+
 def write(clip: ClipCheckpoint, env: Humanoid, folder: Path, key: Array, states: int = 8192) -> None:
-    """Judges the model; writes its card, the look it knows and a plot of its paths beside the weights."""
+    """Judges the model; writes its card, its figures and a plot of its paths beside the weights."""
     size = clip.processor.images.size
-    quality, image = clip_judge.judge(clip, env, key, states), look(env, size)
+    quality, image = clip_judge.judge(clip, env, key, states), iio.imread(folder / LOOK)
     classic = classic_judge.judge(clip, key)
-    iio.imwrite(folder / LOOK, image)
     write_json(folder / FIGURES, rounded(clip_judge.judge_sampled(clip, env)))
     _plot_paths(quality.paths, folder / PATHS)
     parameters = sum(x.size for x in jax.tree.leaves(clip.model))

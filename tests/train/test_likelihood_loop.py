@@ -255,7 +255,7 @@ def test_another_model_is_no_interface():
     [
         ({"likelihood_form": "aks"}, "did you mean 'ask'"),
         ({"goal": ("kneels", "sits")}, "takes one goal"),
-        ({"negatives": ("sits",)}, "negatives are of no use"),
+        ({"negatives": ("sits",)}, "negatives is of no use"),
         ({"likelihood_frames": 0}, "at least 1"),
     ],
 )

@@ -24,14 +24,16 @@ from envs.humanoid.motions import FRAMES
 from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards.likelihood import check_fit, check_room
 from jaxrm.weights import DecoderCheckpoint
+from jaxrm.weights.files import write_json
 from jaxrm.weights.fingerprint import label
 from train import episodes, interface_report
 from train.dataset_file import Datasets
 from train.films import Dataset
 from train.interface_align import align
 from train.interface_config import TrainingConfig
-from train.interface_data import make_or_load, make_told
+from train.interface_data import held_out, make_or_load, make_told
 from train.interface_losses import Words, draw_pairs, value_and_slope
+from train.interface_suite import UNSEEN, judge
 from train.mesh import spread_rows
 from train.origin import check_free
 from train.trajectories import FAILING
@@ -116,11 +118,14 @@ def report(
     console: Console,
 ) -> None:
     """Judges on what was held out; prints and writes the suite."""
-    held = {name: part.done_only() for name, part in data.items() if name not in ("train", FAILING)}
-    failing = Films.of(data).held
-    interface_report.write(config.folder, config.protocol, lm, interface, held, failing, key)
-    suite = {config.folder.name: interface_report.read_suite(config.folder)}
-    console.print(interface_report.shown(suite), highlight=False, soft_wrap=True)
+    held, failing = held_out(data), Films.of(data).held
+    found = judge(config.protocol, lm, interface, held, failing, key)
+    suite = interface_report.suite_of(config.protocol, found)
+    write_json(config.folder / interface_report.SUITE, suite)
+    curves = config.folder / interface_report.OVER_TIME
+    interface_report.draw_over_time(curves, config.protocol, lm, interface, held[UNSEEN])
+    interface_report.write_card(config.folder)
+    console.print(interface_report.shown({config.folder.name: suite}), highlight=False, soft_wrap=True)
 
 
 def new_interface(config: TrainingConfig, lm: DecoderCheckpoint, data: Dataset, key: Array) -> Interface:

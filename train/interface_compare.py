@@ -13,8 +13,9 @@ from rich.console import Console
 
 import jaxrm
 from jaxrm.weights.files import find, read_json, write_json
-from train.interface_data import Source, make_or_load
-from train.interface_report import TRAINING, measure, read_suite, shown
+from train.interface_data import Source, held_out, make_or_load
+from train.interface_report import TRAINING, read_suite, shown, suite_of
+from train.interface_suite import judge
 from train.trajectories import FAILING
 
 JUDGED = 0x6A756467  # stream of keys: films of a seed are made by others
@@ -79,12 +80,12 @@ def judged_again(
     if len(models) > 1:
         raise ValueError(f"the interfaces look through {' and '.join(models)}: judge those of one at a time")
     films = make_or_load(Source(models[0], judged, judged, films_seed), data)
-    held = {name: part.done_only() for name, part in films.items() if name not in ("train", FAILING)}
-    suites = {}
+    held, suites = held_out(films), {}
     for folder, made in options.items():
         lm = jaxrm.load_decoder(made["lm"], dtype=made.get("lm_dtype", "float32"))
         interface, key = jaxrm.load_interface(folder), jax.random.fold_in(jax.random.key(films_seed), JUDGED)
-        suites[folder] = measure(made["protocol"], lm, interface, held, films[FAILING], key)
+        found = judge(made["protocol"], lm, interface, held, films[FAILING], key)
+        suites[folder] = suite_of(made["protocol"], found)
     return suites
 
 

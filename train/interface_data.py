@@ -95,6 +95,11 @@ def _maker(model: str, block: int = BLOCK) -> Callable[..., Dataset]:
     return maker(Motions(tasks.factory(TASK)()), clip.model, clip.processor.images, block=block)
 
 
+def held_out(datasets: Datasets) -> Datasets:
+    """Of each kind that is held out the trajectories that did what they were to do."""
+    return {name: data.done_only() for name, data in datasets.items() if name not in (_TRAIN, FAILING)}
+
+
 def make_or_load(source: Source, file: Path | None) -> Datasets:
     """The datasets of a file, which is written first where it is not there; None: made and kept nowhere.
 

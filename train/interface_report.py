@@ -25,7 +25,7 @@ from train.films import Dataset
 from train.folder import write_text
 from train.interface_config import TrainingConfig
 from train.interface_losses import Protocol, Words
-from train.interface_suite import UNSEEN, accuracy, judge, rows
+from train.interface_suite import LENGTHS, UNSEEN, Found, accuracy, rows
 from train.origin import origin
 
 TRAINING, SUITE, OVER_TIME, CARD = "training.json", "suite.json", "over_time.png", "README.md"
@@ -48,22 +48,10 @@ def write_training(config: TrainingConfig, losses: list[float], seconds: float) 
     write_json(config.folder / TRAINING, made)
 
 
-def measure(
-    protocol: Protocol,
-    lm: DecoderCheckpoint,
-    interface: Interface,
-    held: dict[str, Dataset],
-    failing: Dataset,
-    key: Array,
-) -> dict[str, Any]:
-    """Judges an interface: its suite, as `SUITE` holds it.
-
-    Args:
-      held: trajectories that did what they were to do, of each kind that is held out.
-      failing: others, of bodies that fail.
-    """
-    found = judge(protocol, lm, interface, held, failing, key)
-    together = rows([found[name] for name in held])
+def suite_of(protocol: Protocol, found: Mapping[str, Found]) -> dict[str, Any]:
+    """What an interface was found to tell apart, as `SUITE` holds it: kinds of perturbation over all sets of
+    the length of training, and each set over all kinds."""
+    together = rows([part for name, part in found.items() if name not in LENGTHS])
     sets = {
         _HEADINGS.get(name, name): {
             "trajectories": len(part.right),
@@ -73,21 +61,6 @@ def measure(
         for name, part in found.items()
     }
     return {"protocol": protocol, "rows": [row._asdict() for row in together], "sets": sets}
-
-
-def write(
-    folder: Path,
-    protocol: Protocol,
-    lm: DecoderCheckpoint,
-    interface: Interface,
-    held: dict[str, Dataset],
-    failing: Dataset,
-    key: Array,
-) -> None:
-    """Judges an interface as `measure` does and writes its suite, likelihoods over time, and card."""
-    write_json(folder / SUITE, measure(protocol, lm, interface, held, failing, key))
-    draw_over_time(folder / OVER_TIME, protocol, lm, interface, held[UNSEEN])
-    write_card(folder)
 
 
 def shown(suites: Mapping[str, Mapping[str, Any]]) -> str:
@@ -104,7 +77,7 @@ def shown(suites: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def read_suite(folder: Path) -> dict:
-    """What `write` measured.
+    """The suite that a training measured.
 
     Raises:
       FileNotFoundError: it measured nothing there.

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-# A degree of exp(-miss / SOFTNESS): so soft that a standing body is still a fifth of the way to kneeling,
-# or the targets would be flat where a policy begins.
-SOFTNESS = 2.0
+# Truth by how far a state misses what is claimed, in two halves. One falls so softly that a standing body has
+# still a tenth of kneeling's, or the targets would be flat where a policy begins. The other is gone a few
+# centimetres beyond a bound, so that what nearly holds is told from what does.
+SOFTNESS, SHARPNESS = 2.0, 0.25
 OPENINGS = ("", "", "", "a picture of ", "an image of ", "a photo of ", "a render of ", "there is ")
 PLAINEST = ("a humanoid robot", "pole", "a car", "a pendulum")  # how the tasks' own sentences begin
 
@@ -41,9 +42,14 @@ def degrees(
     parts: Int[Array, "claims parts"],
     negated: Bool[Array, "claims parts"],
 ) -> Float[Array, "*batch claims"]:
-    """Truth of each claim, in [0, 1]: the product of its parts' exp(-miss / SOFTNESS), or of 1 less that."""
-    truth = jnp.exp(-parts_misses(misses, parts) / SOFTNESS)
-    return jnp.where(negated, 1 - truth, truth).prod(-1)
+    """Truth of each claim, in [0, 1]: the product of its parts' `truth`, or of 1 less that."""
+    true = truth(parts_misses(misses, parts))
+    return jnp.where(negated, 1 - true, true).prod(-1)
+
+
+def truth(miss: Float[Array, "..."]) -> Float[Array, "..."]:
+    """1 where nothing is missed; the mean of a soft and a sharp exponential of the miss."""
+    return (jnp.exp(-miss / SOFTNESS) + jnp.exp(-miss / SHARPNESS)) / 2
 
 
 def parts_misses(

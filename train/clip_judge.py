@@ -13,16 +13,18 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
 from envs.claims import is_held_out
-from envs.criteria import Bound, holds
+from envs.criteria import Bound, miss
 from envs.humanoid import captions
 from envs.humanoid.concepts import ARMS, DETAILS, POSTURES, SIDES, SOUND
 from envs.humanoid.env import Humanoid
 from envs.humanoid.measure import Measures
+from envs.humanoid.paraphrases import PARAPHRASES
 from envs.humanoid.postures import LEGS, Sampler
 from envs.humanoid.tasks import CAMERA, TASKS
 from jaxrm.metrics import roc_auc, spearman
 from jaxrm.render import Camera, render
 from jaxrm.weights.clip import ClipCheckpoint
+from jaxrm.weights.tokens import words_of
 from train import scenes
 from train.folder import RunFolder
 
@@ -40,6 +42,7 @@ PATHS = {  # sentence -> (legs, arms) of the pose at the end of the way from sta
 SUBJECT = "a humanoid robot"
 WORDINGS = 10  # of a posture, to see whether they rank states alike
 FEWEST = 8  # true states without which an AUC is left out
+CLEAR = 1.0  # a miss: a factor e of truth, some 5 to 20 cm or 15 degrees beyond one bound
 OF_EACH_TASK = 64
 SAMPLED, SAMPLED_SEED = 1536, 11  # states of the figures that the tests measure again
 
@@ -49,18 +52,22 @@ class Quality(NamedTuple):
 
     Attributes:
       prompts: ROC-AUC of a prompt's cosine against the measured predicate, of all concepts and tasks.
-      combinations: the same of postures with arms that no caption of training claimed.
+      clear: the same without states that miss the predicate by less than `CLEAR`.
+      combinations: ROC-AUC of postures with arms that no caption of training claimed.
       denials: of "not ...", among all states.
       sides: of a sentence that names a side, among states of either side.
       wordings: mean rank correlation between sentences for one posture that were never trained on.
+      paraphrases: mean rank correlation of sentences that no caption is with the task's own.
       paths: cosines along the way from standing to a pose.
     """
 
     prompts: dict[str, float]
+    clear: dict[str, float]
     combinations: dict[str, float]
     denials: dict[str, float]
     sides: dict[str, float]
     wordings: dict[str, float]
+    paraphrases: dict[str, float]
     paths: dict[str, Float[np.ndarray, "points"]]
 
 
@@ -74,8 +81,11 @@ class Seen(NamedTuple):
     def scores(self, sentence: str) -> Float[np.ndarray, "n"]:
         return self.images @ np.asarray(self.clip.embed_texts([sentence])[0])
 
+    def misses(self, bounds: tuple[Bound, ...]) -> Float[np.ndarray, "n"]:
+        return np.asarray(jax.vmap(partial(miss, bounds))(self.measures))
+
     def labels(self, bounds: tuple[Bound, ...]) -> Bool[np.ndarray, "n"]:
-        return np.asarray(jax.vmap(partial(holds, bounds))(self.measures))
+        return self.misses(bounds) == 0
 
 
 def judge(clip: ClipCheckpoint, env: Humanoid, key: Array, count: int = 8192) -> Quality:
@@ -142,11 +152,13 @@ def judge_states(clip: ClipCheckpoint, env: Humanoid, qpos: Float[Array, "n nq"]
     """The same on given states, each drawn from a random camera."""
     seen = see(clip, env, qpos, key)
     return Quality(
-        prompts=_prompts(seen),
+        prompts=_prompts(seen, 0.0),
+        clear=_prompts(seen, CLEAR),
         combinations=_combinations(seen),
         denials=_denials(seen),
         sides=_sides(seen),
         wordings=_wordings(seen),
+        paraphrases=_paraphrases(seen),
         paths=path_scores(clip, env),
     )
 
@@ -156,13 +168,19 @@ def _auc(scores: Float[np.ndarray, "n"], labels: Bool[np.ndarray, "n"]) -> float
     return roc_auc(scores, labels) if min(labels.sum(), (~labels).sum()) >= FEWEST else float("nan")
 
 
-def _prompts(seen: Seen) -> dict[str, float]:
+def _prompts(seen: Seen, beyond: float) -> dict[str, float]:
+    """Of states that meet the predicate among those and all that miss it by more than `beyond`."""
     bounds = {task.goal: task.bounds for task in TASKS.values()}
     for concept in POSTURES.values():
         bounds.setdefault(f"{SUBJECT} {concept.phrases[0]}", concept.bounds + SOUND)
     for concept in (*ARMS.values(), *DETAILS.values()):
         bounds[f"{SUBJECT} {concept.phrases[0]}"] = concept.bounds
-    return {sentence: _auc(seen.scores(sentence), seen.labels(wanted)) for sentence, wanted in bounds.items()}
+    result = {}
+    for sentence, wanted in bounds.items():
+        misses = seen.misses(wanted)
+        judged = (misses == 0) | (misses > beyond)
+        result[sentence] = _auc(seen.scores(sentence)[judged], misses[judged] == 0)
+    return result
 
 
 def _combinations(seen: Seen) -> dict[str, float]:
@@ -207,6 +225,17 @@ def _wordings(seen: Seen) -> dict[str, float]:
         unseen = sorted(unseen, key=lambda s: zlib.crc32(s[::-1].encode()))[:WORDINGS]
         scores = [seen.scores(sentence) for sentence in unseen]
         result[task.goal] = float(np.mean([spearman(a, b) for a, b in itertools.combinations(scores, 2)]))
+    return result
+
+
+def _paraphrases(seen: Seen) -> dict[str, float]:
+    """Of those whose words the model knows; nan where there is none."""
+    words, result = seen.clip.processor.training_words, {}
+    for name, sentences in PARAPHRASES.items():
+        known = [s for s in sentences if words is None or words.words >= set(words_of(s))]
+        own = seen.scores(TASKS[name].goal)
+        alike = [spearman(own, seen.scores(sentence)) for sentence in known]
+        result[TASKS[name].goal] = float(np.mean(alike)) if alike else float("nan")
     return result
 
 

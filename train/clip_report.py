@@ -173,10 +173,12 @@ def summary(quality: clip_judge.Quality) -> str:
     """Mean and worst of each kind, as a table."""
     kinds = {
         "every posture, arm state, tilt and task": quality.prompts,
+        "the same, states less than a factor e of truth beyond left out": quality.clear,
         "postures with arms that no caption of training claimed": quality.combinations,
         '"not ..."': quality.denials,
         "left or right": quality.sides,
         f"{clip_judge.WORDINGS} unseen wordings of a task: mean Spearman between them": quality.wordings,
+        "10 sentences that no caption is: mean Spearman with the task's own": quality.paraphrases,
     }
     lines = ["| | mean | worst | |", "|---|---|---|---|"]
     for kind, figures in kinds.items():

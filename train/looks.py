@@ -33,6 +33,13 @@ def random_look(scene: Scene, key: Array) -> Scene:
     )
 
 
+def turn_sun(view: View, angle: Float[Array, ""]) -> View:
+    """The view with its lights turned about the vertical, radians."""
+    cosine, sine, zero, one = jnp.cos(angle), jnp.sin(angle), jnp.zeros(()), jnp.ones(())
+    turn = jnp.array([[cosine, -sine, zero], [sine, cosine, zero], [zero, zero, one]])
+    return view._replace(light_dir=view.light_dir @ turn.T)
+
+
 def move_sun(view: View, change: Float[Array, "*lights 3"]) -> View:
     """The view with the lights' directions changed, of unit length again."""
     sun = view.light_dir + change

@@ -15,7 +15,7 @@ from envs.humanoid.env import Humanoid
 from envs.humanoid.measure import Measures
 from envs.humanoid.postures import Sampler, turn
 from jaxrm.render import Camera, View, render
-from train.looks import SUN, move_sun, random_look
+from train.looks import SUN, move_sun, random_look, turn_sun
 
 # Cameras of the training frames: around the presets. Azimuth needs no range, bodies are turned.
 DISTANCE = (2.1, 3.1)  # m
@@ -40,7 +40,8 @@ class Scenes(NamedTuple):
 def pulled_states(
     env: Humanoid, key: Array, count: int, parts: Int[np.ndarray, "claims parts"] | None = None
 ) -> Float[Array, "n nq"]:
-    """Poses on the way to random claims, most of them there; some with joints out of line again.
+    """Poses on the way to random claims, most of them there; some with joints out of line again. What is
+    spoken of most is claimed most.
 
     Called on the host: block by block, so that large pools of all sizes share one program in the compilation
     cache.
@@ -48,21 +49,25 @@ def pulled_states(
     Args:
       parts: of the claims, as `Claims.parts`; None: all that captions claim and do not deny.
     """
+    weight = None
     if parts is None:
         said = captions.claims()
-        parts = said.parts[~said.negated.any(-1) & (said.parts[:, 0] >= 0)]
+        posed = ~said.negated.any(-1) & (said.parts[:, 0] >= 0)
+        parts, weight = said.parts[posed], jnp.asarray(said.weight[posed] / said.weight[posed].sum())
     block = max(1, min(count, BLOCK))
-    pull = jax.jit(jax.vmap(_puller(env, jnp.asarray(parts))))
+    pull = jax.jit(jax.vmap(_puller(env, jnp.asarray(parts), weight)))
     keys = jax.random.split(key, max(1, -(-count // block)) * block)
     return jnp.concatenate([pull(keys[i : i + block]) for i in range(0, len(keys), block)])[:count]
 
 
-def _puller(env: Humanoid, parts: Int[Array, "claims parts"]) -> Callable[[Array], Float[Array, "nq"]]:
+def _puller(
+    env: Humanoid, parts: Int[Array, "claims parts"], weight: Float[Array, "claims"] | None
+) -> Callable[[Array], Float[Array, "nq"]]:
     sampler = Sampler(env)
 
     def one(key: Array) -> Array:
         key_claim, key_start, key_steps, key_loose, key_noise = jax.random.split(key, 5)
-        claim = jax.random.choice(key_claim, parts)
+        claim = jax.random.choice(key_claim, parts, p=weight)
 
         def miss(measures: Measures) -> Array:
             return claims.parts_misses(captions.misses(measures), claim).sum()
@@ -155,10 +160,12 @@ def draw(env: Humanoid, qpos: Float[Array, "n nq"], key: Array, size: int) -> Sc
 
 def draw_one(env: Humanoid, qpos: Float[Array, "nq"], key: Array, size: int) -> Scenes:
     """The same of one body; no field has the axis `n`."""
-    key_turn, key_camera, key_look, key_sun = jax.random.split(key, 4)
+    key_turn, key_camera, key_look, key_sun, key_side = jax.random.split(key, 5)
     qpos = turn(qpos, jax.random.uniform(key_turn, (), minval=-jnp.pi, maxval=jnp.pi))
     pose = env.pose_at(qpos)
     view, scene = env.view(pose, random_camera(key_camera)), random_look(env.scene, key_look)
+    # The camera stays where it is and the body turns, so the sun must turn too.
+    view = turn_sun(view, jax.random.uniform(key_side, (), minval=-jnp.pi, maxval=jnp.pi))
     view = move_sun(view, SUN * jax.random.normal(key_sun, view.light_dir.shape))
     measures = env.measures(pose)
     return Scenes(

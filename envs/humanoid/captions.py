@@ -11,18 +11,28 @@ from jaxtyping import Array, Float
 
 from envs.claims import OPENINGS, Claims
 from envs.criteria import miss
-from envs.humanoid.concepts import ARMS, DETAILS, POSTURES, SOUND, Concept
+from envs.humanoid.concepts import ARMS, DETAILS, LYING, POSTURES, SOUND, Concept
 from envs.humanoid.measure import Measures
 
 SUBJECTS = (
     "a humanoid robot", "the humanoid robot", "humanoid robot", "a robot", "the robot", "a humanoid",
-    "the humanoid",
+    "the humanoid", "a person", "the person", "it",
 )  # fmt: skip
-LINKS = (" ", " ", " that is ", " is ")
+LINKS = (" ", " ", " that is ", " is ", " who is ")
+JOINTS = (" ", ", ", " and ")  # between two parts of a claim, and before one that is denied:
+BUT = (", ", " and ", " but ", ", but ")
 _CONCEPTS: dict[str, Concept] = {**POSTURES, **ARMS, **DETAILS}
 NAMES = tuple(_CONCEPTS)
 _SOUND = len(NAMES)  # the column of misses that every claim of a posture shares
 WORDINGS = 400  # of a claim, at most
+# How often to speak of what the tasks ask for, of an arm state, of a posture or a detail; once of all else.
+TASK, ARM, ALONE = 8.0, 6.0, 3.0
+_OF_TASKS = frozenset({
+    ("kneeling",), ("lotus",), ("standing",), ("splits",), ("one-leg",),
+    ("standing", "raised"), ("standing", "on-hips"), ("standing", "crossed"),
+})  # fmt: skip
+# Postures that others are told from in one sentence: "kneeling, not standing".
+_DENIED = ("standing", "kneeling", "sitting", "squatting", "lying")
 # Postures with arms that no caption of training claims: what is said of them tests understanding.
 HELD_OUT = frozenset({
     ("kneeling", "sideways"), ("sitting", "raised"), ("squatting", "ahead"), ("one-leg", "on-hips"),
@@ -31,7 +41,9 @@ HELD_OUT = frozenset({
 })  # fmt: skip
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
+    """A concept that is claimed or denied."""
+
     name: str
     negated: bool = False
 
@@ -43,16 +55,25 @@ def misses(measures: Measures) -> Float[Array, "concepts"]:
 
 def claims() -> Claims:
     """All that training speaks of: a posture, arms, and whether the body is sound."""
-    said = list(_said())
-    parts = np.array([_columns(claim) for claim in said], np.int32)
+    every = list(said())
+    parts = np.array([_columns(claim) for claim in every], np.int32)
     negated = np.zeros(parts.shape, bool)
-    for row, claim in enumerate(said):
+    for row, claim in enumerate(every):
         negated[row, : len(claim)] = [part.negated for part in claim]
-    weight = np.array([3.0 if len(claim) == 1 and not claim[0].negated else 1.0 for claim in said])
-    return Claims(parts, negated, weight, tuple(wordings(*claim) for claim in said))
+    weight = np.array([_weight(claim) for claim in every])
+    return Claims(parts, negated, weight, tuple(wordings(*claim) for claim in every))
 
 
-def _columns(claim: tuple[_Part, ...]) -> list[int]:
+def _weight(claim: tuple[Part, ...]) -> float:
+    names = tuple(part.name for part in claim)
+    if any(part.negated for part in claim):
+        return 1.0
+    if names in _OF_TASKS:
+        return TASK
+    return 1.0 if len(claim) != 1 else ARM if names[0] in ARMS else ALONE
+
+
+def _columns(claim: tuple[Part, ...]) -> list[int]:
     """The columns of misses that a claim is made of; a posture is claimed of a sound body alone."""
     named = [NAMES.index(part.name) for part in claim]
     sound = any(part.name in POSTURES and not part.negated for part in claim)
@@ -61,50 +82,89 @@ def _columns(claim: tuple[_Part, ...]) -> list[int]:
 
 def parts_of(posture: str, arms: str | None = None) -> list[int]:
     """A row of `Claims.parts`: that of one posture, with one arm state."""
-    return _columns((_Part(posture), *([_Part(arms)] if arms else [])))
+    return _columns((Part(posture), *([Part(arms)] if arms else [])))
 
 
 def claim(posture: str, arms: str | None = None) -> tuple[str, ...]:
     """Wordings of one posture, with one arm state, be it of training or not."""
-    return wordings(_Part(posture), *([_Part(arms)] if arms else []))
+    return wordings(Part(posture), *([Part(arms)] if arms else []))
 
 
-def _said() -> Iterator[tuple[_Part, ...]]:
-    """The bare subject; every concept and its denial; postures with arms, or without; standing in detail."""
+def said() -> Iterator[tuple[Part, ...]]:
+    """The bare subject; every concept and its denial; postures with arms, without them, and told from others;
+    standing in detail."""
     yield ()
     for name in NAMES:
-        yield (_Part(name),)
-        yield (_Part(name, negated=True),)
+        yield (Part(name),)
+        yield (Part(name, negated=True),)
     for posture, arms in itertools.product(POSTURES, ARMS):
         if (posture, arms) not in HELD_OUT:
-            yield _Part(posture), _Part(arms)
+            yield Part(posture), Part(arms)
     for posture, arms in itertools.product(POSTURES, ("raised", "crossed", "on-hips")):
-        yield _Part(posture), _Part(arms, negated=True)
+        yield Part(posture), Part(arms, negated=True)
+    for posture, other in itertools.product(POSTURES, _DENIED):
+        if posture != other and not (other == "lying" and POSTURES[posture].bounds[: len(LYING)] == LYING):
+            yield Part(posture), Part(other, negated=True)
     for detail in DETAILS:
-        yield _Part("standing"), _Part(detail)
+        yield Part("standing"), Part(detail)
 
 
-def wordings(*claim: _Part) -> tuple[str, ...]:
-    """Sentences that claim all parts: all for the plainest subject, a sample of the rest."""
-    tails = [""]
-    for index, part in enumerate(claim):
-        joints = (" ", ", ") if index else (" ",)
-        tails = [tail + joint + phrase for tail in tails for joint in joints for phrase in _phrases(part)]
-    plain = [SUBJECTS[0] + tail for tail in tails]
-    heads = list(dict.fromkeys(opening + subject for opening in OPENINGS for subject in SUBJECTS))
+def wordings(*claim: Part) -> tuple[str, ...]:
+    """Sentences that claim all parts: the plainest, then a sample of what can be said."""
+    linked, verbs, commands = tails(*claim)
+    every = [*linked, *verbs, *commands]
+    heads = [opening + subject for opening in dict.fromkeys(OPENINGS) for subject in SUBJECTS]
+    # Most of what is asked for is said of the plainest subject, much of none.
+    heads += [SUBJECTS[0]] * (len(heads) // 2) + [""] * (len(heads) // 5 if claim else 0)
+    plain = [_joined(SUBJECTS[0], tail, " ") for tail in linked[: None if len(claim) == 1 else len(JOINTS)]]
     rng = np.random.default_rng(zlib.crc32(repr(claim).encode()))
-    picks = rng.integers([len(heads), len(tails), len(LINKS)], size=(WORDINGS, 3))
-    mixed = [_joined(heads[h], tails[t], LINKS[link]) for h, t, link in picks]
+    picks = rng.integers([len(heads), len(every), len(LINKS)], size=(WORDINGS, 3))
+    mixed = [
+        _joined(
+            heads[h] if t < len(linked) + len(verbs) else "", every[t], LINKS[k] if t < len(linked) else " "
+        )
+        for h, t, k in picks
+    ]
     alone = len(claim) == 1 and not claim[0].negated
     return tuple(dict.fromkeys([*plain, *mixed, *(attributive(claim[0].name) if alone else ())]))
 
 
+def tails(*claim: Part) -> tuple[list[str], list[str], list[str]]:
+    """What may follow the subject or "is"; what it does; and what it is told to do, with no subject."""
+    if not claim:
+        return [""], [], []
+    linked, verbs, commands = list(_phrases(claim[0])), list(_does(claim[0])), list(_do(claim[0]))
+    for part in claim[1:]:
+        more = [joint + said for said in _phrases(part) for joint in (BUT if part.negated else JOINTS)]
+        linked = [tail + end for tail in linked for end in more]
+        verbs = [tail + end for tail in verbs for end in (*more, *(f" and {said}" for said in _does(part)))]
+        commands = [
+            tail + end for tail in commands for end in (*more, *(f" and {said}" for said in _do(part)))
+        ]
+    return linked, verbs, commands
+
+
 def _joined(head: str, tail: str, link: str) -> str:
-    """A verb suits sentences of their own, and phrases that are no denials by 'without'."""
-    return head + tail if not tail or tail.startswith(" without") else head + link + tail[1:]
+    """A link suits phrases that are no denials by 'without'."""
+    return head + (" " if tail.startswith("without") else link) + tail if head and tail else head + tail
 
 
-def _phrases(part: _Part) -> tuple[str, ...]:
+def _does(part: Part) -> Iterator[str]:
+    for does in _CONCEPTS[part.name].verbs:
+        yield f"does not {_infinitive(does)}" if part.negated else does
+
+
+def _do(part: Part) -> Iterator[str]:
+    for does in _CONCEPTS[part.name].verbs:
+        yield f"do not {_infinitive(does)}" if part.negated else _infinitive(does)
+
+
+def _infinitive(does: str) -> str:
+    verb, *rest = does.split(" ")
+    return " ".join([verb[:-2] if verb.endswith(("ches", "sses", "oes")) else verb[:-1], *rest])
+
+
+def _phrases(part: Part) -> tuple[str, ...]:
     phrases = _CONCEPTS[part.name].phrases
     if not part.negated:
         return phrases
@@ -116,7 +176,7 @@ def attributive(name: str) -> Iterator[str]:
     for adjective in _CONCEPTS[name].adjectives:
         article = "an" if adjective[0] in "aeiou" else "a"
         for noun, opening in itertools.product(
-            ("humanoid robot", "robot", "humanoid"), dict.fromkeys(OPENINGS)
+            ("humanoid robot", "robot", "humanoid", "person"), dict.fromkeys(OPENINGS)
         ):
             yield f"{opening}{article} {adjective} {noun}"
             for place in ("position", "pose"):

@@ -12,14 +12,17 @@ from envs.criteria import INF, Bound
 
 ON_FLOOR = 0.11  # m, highest centre of a foot (radius 0.075) or knee (radius 0.06) that touches the floor
 SIDES = ("right", "left")  # in the order of the measures
+OTHER = 0.06  # m, slack of what the other arm must not do: both arms ahead are not nearly one arm ahead
 
 
 class Concept(NamedTuple):
-    """Bounds that make it true; phrases that follow the subject; adjectives that precede it."""
+    """Bounds that make it true; phrases that follow the subject or "is"; adjectives that precede it; what it
+    does, in the third person."""
 
     bounds: tuple[Bound, ...]
     phrases: tuple[str, ...]
     adjectives: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ()
 
 
 FEET_DOWN = Bound("feet on the floor", lambda m: m.ankles, 0.03, ON_FLOOR, 0.15)
@@ -71,8 +74,18 @@ POSTURES = {
             UPRIGHT,
             KNEELING_HIPS,
         ),
-        ("kneeling", "kneeling down", "kneeling on the floor", "on its knees", "kneeling on both knees"),
+        (
+            "kneeling",
+            "kneeling down",
+            "kneeling on the floor",
+            "on its knees",
+            "kneeling on both knees",
+            "kneeling on the ground",
+            "down on its two knees",
+            "kneeling upright",
+        ),
         ("kneeling",),
+        ("kneels", "kneels down", "kneels on the floor", "kneels on both knees"),
     ),
     "lotus": Concept(
         (
@@ -80,7 +93,8 @@ POSTURES = {
             HIPS_DOWN,
             Bound("knees low", lambda m: m.knees, 0.02, 0.35, 0.2),
             Bound("knees outward", lambda m: m.knee_out, 0.25, INF, 0.15),
-            Bound("feet inward", lambda m: m.ankle_out, -INF, 0.30, 0.15),
+            Bound("knees bent", lambda m: m.knee_straight, -INF, -0.2, 0.4),
+            Bound("feet inward", lambda m: m.ankle_out, -INF, 0.20, 0.15),
             Bound("feet close", lambda m: m.ankle_ahead, -INF, 0.30, 0.25),
             Bound("feet low", lambda m: m.ankles, 0.02, 0.30, 0.2),
         ),
@@ -90,8 +104,12 @@ POSTURES = {
             "seated cross-legged on the floor",
             "sitting cross-legged",
             "meditating",
+            "sitting with its legs crossed",
+            "seated with crossed legs on the ground",
+            "in the lotus position",
         ),
         ("meditating", "cross-legged"),
+        ("sits cross-legged", "meditates", "sits in the lotus position", "sits with its legs crossed"),
     ),
     "standing": Concept(
         (
@@ -99,8 +117,18 @@ POSTURES = {
             Bound("hips high", lambda m: m.hips, 0.75, INF, 0.15),
             FEET_DOWN,
         ),
-        ("standing up", "standing", "standing upright", "standing on both feet", "on its feet"),
+        (
+            "standing up",
+            "standing",
+            "standing upright",
+            "standing on both feet",
+            "on its feet",
+            "standing on two legs",
+            "standing tall",
+            "standing on the ground",
+        ),
         ("standing", "upright"),
+        ("stands", "stands up", "stands upright", "stands on both feet", "stands on two legs"),
     ),
     "splits": Concept(
         (
@@ -117,14 +145,39 @@ POSTURES = {
             "doing the splits",
             "sitting with its legs spread wide apart",
             "performing the side splits",
+            "in the splits",
+            "sitting on the floor with its legs far apart",
+            "doing a split",
+        ),
+        (),
+        (
+            "does the splits",
+            "does the side splits",
+            "performs the side splits",
+            "sits with its legs far apart",
         ),
     ),
     "one-leg": Concept(
         _on_one_leg(),
-        ("standing up on one leg", "standing on one leg", "balancing on one leg", "with one foot in the air"),
+        (
+            "standing up on one leg",
+            "standing on one leg",
+            "balancing on one leg",
+            "with one foot in the air",
+            "lifting one leg",
+            "standing on a single leg",
+            "balancing on one foot",
+            "with one leg raised",
+            "standing on one leg with the other leg up",
+        ),
+        (),
+        ("stands on one leg", "balances on one leg", "lifts one leg", "raises one foot off the ground"),
     ),
     "one-knee": Concept(
-        _on_one_knee(), ("kneeling on one knee", "down on one knee", "on one knee", "genuflecting")
+        _on_one_knee(),
+        ("kneeling on one knee", "down on one knee", "on one knee", "genuflecting"),
+        (),
+        ("kneels on one knee", "goes down on one knee"),
     ),
     "sitting": Concept(
         (
@@ -139,8 +192,10 @@ POSTURES = {
             "sitting down",
             "sitting with its legs stretched out",
             "seated on the ground",
+            "sitting on the ground with straight legs",
         ),
         ("sitting", "seated"),
+        ("sits", "sits down", "sits on the floor", "sits on the ground with its legs stretched out"),
     ),
     "squatting": Concept(
         (
@@ -149,8 +204,9 @@ POSTURES = {
             Bound("hips low", lambda m: m.hips, 0.20, 0.55, 0.2),
             Bound("knees up", lambda m: m.knees, 0.25, INF, 0.15),
         ),
-        ("squatting", "squatting down", "crouching", "crouching on its feet with bent knees"),
+        ("squatting", "squatting down", "crouching", "crouching on its feet with bent knees", "in a squat"),
         ("squatting", "crouching"),
+        ("squats", "squats down", "crouches"),
     ),
     "bending": Concept(
         (
@@ -158,8 +214,9 @@ POSTURES = {
             Bound("hips high", lambda m: m.hips, 0.60, INF, 0.15),
             FEET_DOWN,
         ),
-        ("bending over", "bending forward", "leaning far forward on its feet", "bowing"),
+        ("bending over", "bending forward", "leaning far forward on its feet", "bowing", "bent over"),
         ("bowing",),
+        ("bends over", "bends forward", "bows"),
     ),
     "on-all-fours": Concept(
         (
@@ -167,20 +224,41 @@ POSTURES = {
             Bound("belly down", lambda m: m.facing_up, -INF, -0.6, 0.4),
             Bound("knees on the floor", lambda m: m.knees, 0.03, ON_FLOOR, 0.2),
             Bound("hips off the floor", lambda m: m.hips, 0.28, INF, 0.2),
+            Bound("hands on the floor", lambda m: m.hands, -INF, 0.12, 0.2),
         ),
-        ("on all fours", "crawling", "on its hands and knees"),
+        ("on all fours", "crawling", "on its hands and knees", "crawling on the ground"),
         ("crawling",),
+        ("crawls", "crawls on the floor", "gets down on all fours"),
     ),
     "on-its-back": Concept(
         (*LYING, Bound("belly up", lambda m: m.facing_up, 0.70, INF, 0.4)),
-        ("lying on its back", "lying face up", "lying on the floor, looking at the sky"),
+        ("lying on its back", "lying face up", "lying on the floor, looking at the sky", "flat on its back"),
+        (),
+        ("lies on its back", "lies face up"),
     ),
     "face-down": Concept(
         (*LYING, Bound("belly down", lambda m: m.facing_up, -INF, -0.70, 0.4)),
-        ("lying face down", "lying on its belly", "lying on its front"),
+        (
+            "lying face down",
+            "lying on its belly",
+            "lying on its front",
+            "lying on its stomach",
+            "lying prone",
+        ),
+        (),
+        ("lies face down", "lies on its stomach", "lies on its belly"),
     ),
     "lying": Concept(
-        LYING, ("lying on the floor", "lying down", "fallen over", "collapsed on the ground"), ("fallen",)
+        LYING,
+        (
+            "lying on the floor",
+            "lying down",
+            "fallen over",
+            "collapsed on the ground",
+            "lying flat on the ground",
+        ),
+        ("fallen",),
+        ("lies on the floor", "lies down", "lies on the ground"),
     ),
     **{
         f"{SIDES[1 - lifted]}-leg": Concept(
@@ -190,7 +268,10 @@ POSTURES = {
                 f"standing on one leg with its {SIDES[lifted]} foot in the air",
                 f"lifting its {SIDES[lifted]} leg",
                 f"balancing on its {SIDES[1 - lifted]} foot",
+                f"with its {SIDES[lifted]} foot off the ground",
             ),
+            (),
+            (f"stands on its {SIDES[1 - lifted]} leg", f"lifts its {SIDES[lifted]} leg"),
         )
         for lifted in (0, 1)
     },
@@ -198,12 +279,17 @@ POSTURES = {
         f"{side}-knee": Concept(
             _on_one_knee(down),
             (f"kneeling on its {side} knee", f"down on its {side} knee", f"on its {side} knee"),
+            (),
+            (f"kneels on its {side} knee",),
         )
         for down, side in enumerate(SIDES)
     },
     **{
         f"{side}-side": Concept(
-            _on_side(index), (f"lying on its {side} side", f"lying on the floor on its {side} side")
+            _on_side(index),
+            (f"lying on its {side} side", f"lying on the floor on its {side} side"),
+            (),
+            (f"lies on its {side} side",),
         )
         for index, side in enumerate(SIDES)
     },
@@ -215,9 +301,16 @@ def _raised(index: int) -> Concept:
     return Concept(
         (
             Bound(f"{side} hand above the head", lambda m: m.hands_above_head[index], 0.0, INF, 0.25),
-            Bound("the other low", lambda m: m.hands_above_shoulders[1 - index], -INF, 0.0, 0.25),
+            Bound("the other low", lambda m: m.hands_above_shoulders[1 - index], -INF, 0.0, OTHER),
         ),
-        (f"with its {side} arm raised", f"raising its {side} arm", f"with the {side} hand above its head"),
+        (
+            f"with its {side} arm raised",
+            f"raising its {side} arm",
+            f"with the {side} hand above its head",
+            f"with its {side} hand up",
+        ),
+        (),
+        (f"raises its {side} arm", f"holds its {side} arm up"),
     )
 
 
@@ -227,9 +320,15 @@ def _sideways(index: int) -> Concept:
         (
             Bound(f"{side} hand far out", lambda m: m.hands_out[index], 0.55, INF, 0.2),
             Bound("level", lambda m: jnp.abs(m.hands_above_shoulders[index]), 0.0, 0.2, 0.2),
-            Bound("the other not", lambda m: m.hands_out[1 - index], -INF, 0.45, 0.2),
+            Bound("the other not", lambda m: m.hands_out[1 - index], -INF, 0.45, OTHER),
         ),
-        (f"with its {side} arm stretched out sideways", f"stretching its {side} arm to the side"),
+        (
+            f"with its {side} arm stretched out sideways",
+            f"stretching its {side} arm to the side",
+            f"with its {side} arm out to the side",
+        ),
+        (),
+        (f"stretches its {side} arm to the side",),
     )
 
 
@@ -239,9 +338,16 @@ def _ahead(index: int) -> Concept:
         (
             Bound(f"{side} hand ahead", lambda m: m.hands_ahead[index], 0.42, INF, 0.2),
             Bound("level", lambda m: jnp.abs(m.hands_above_shoulders[index]), 0.0, 0.25, 0.2),
-            Bound("the other not", lambda m: m.hands_ahead[1 - index], -INF, 0.30, 0.2),
+            Bound("the other not", lambda m: m.hands_ahead[1 - index], -INF, 0.30, OTHER),
         ),
-        (f"with its {side} arm stretched out forward", f"reaching forward with its {side} arm"),
+        (
+            f"with its {side} arm stretched out forward",
+            f"reaching forward with its {side} arm",
+            f"with its {side} arm out in front",
+            f"pointing forward with its {side} arm",
+        ),
+        (),
+        (f"reaches forward with its {side} arm", f"stretches its {side} arm forward"),
     )
 
 
@@ -253,14 +359,27 @@ ARMS = {
             "with its arms raised",
             "raising both arms",
             "with both hands above its head",
+            "with both hands up",
+            "with its arms up in the air",
+            "holding both arms up",
         ),
+        (),
+        ("raises both arms", "raises its arms", "holds both arms up", "puts its hands up"),
     ),
     "on-hips": Concept(
         (
             Bound("hands at the hips", lambda m: m.hands_to_hips, 0.0, 0.12, 0.15),
             Bound("elbows out", lambda m: m.elbows_out, 0.20, INF, 0.1),
         ),
-        ("with hands on hips", "with its hands on its hips", "with both hands on the hips"),
+        (
+            "with hands on hips",
+            "with its hands on its hips",
+            "with both hands on the hips",
+            "with arms akimbo",
+            "holding its hips with both hands",
+        ),
+        (),
+        ("puts its hands on its hips", "holds its hands on its hips"),
     ),
     "crossed": Concept(
         (
@@ -268,7 +387,15 @@ ARMS = {
             Bound("hands ahead", lambda m: m.hands_ahead, 0.06, 0.40, 0.15),
             Bound("hands at the chest", lambda m: m.hands_above_shoulders, -0.35, 0.10, 0.2),
         ),
-        ("with its arms crossed", "with crossed arms", "crossing its arms over its chest"),
+        (
+            "with its arms crossed",
+            "with crossed arms",
+            "crossing its arms over its chest",
+            "with folded arms",
+            "with its arms folded across its chest",
+        ),
+        (),
+        ("crosses its arms", "folds its arms", "holds its arms crossed over its chest"),
     ),
     "hanging": Concept(
         (
@@ -276,28 +403,47 @@ ARMS = {
             Bound("hands beside", lambda m: m.hands_out, 0.12, 0.45, 0.15),
             Bound("hands off the hips", lambda m: m.hands_to_hips, 0.14, INF, 0.1),
         ),
-        ("with its arms hanging down", "with arms at its sides", "with lowered arms"),
+        ("with its arms hanging down", "with arms at its sides", "with lowered arms", "with its arms down"),
+        (),
+        ("lets its arms hang down", "holds its arms at its sides"),
     ),
     "sideways": Concept(
         (
             Bound("hands far out", lambda m: m.hands_out, 0.55, INF, 0.2),
             Bound("hands level", lambda m: jnp.abs(m.hands_above_shoulders), 0.0, 0.2, 0.2),
         ),
-        ("with its arms stretched out sideways", "with outstretched arms", "spreading its arms wide"),
+        (
+            "with its arms stretched out sideways",
+            "with outstretched arms",
+            "spreading its arms wide",
+            "with both arms out to the sides",
+            "in a T pose",
+        ),
+        (),
+        ("spreads its arms", "stretches its arms out to the sides", "holds its arms out sideways"),
     ),
     "ahead": Concept(
         (
             Bound("hands ahead", lambda m: m.hands_ahead, 0.42, INF, 0.2),
             Bound("hands level", lambda m: jnp.abs(m.hands_above_shoulders), 0.0, 0.25, 0.2),
         ),
-        ("with its arms stretched out forward", "reaching forward with both arms", "with both arms ahead"),
+        (
+            "with its arms stretched out forward",
+            "reaching forward with both arms",
+            "with both arms ahead",
+            "with its arms straight out in front",
+        ),
+        (),
+        ("reaches forward with both arms", "stretches its arms forward", "holds its arms out in front"),
     ),
     "one-raised": Concept(
         (
             Bound("a hand above the head", lambda m: m.hands_above_head.max(), 0.0, INF, 0.25),
-            Bound("the other low", lambda m: m.hands_above_shoulders.min(), -INF, 0.0, 0.25),
+            Bound("the other low", lambda m: m.hands_above_shoulders.min(), -INF, 0.0, OTHER),
         ),
-        ("with one arm raised", "raising one arm", "with one hand above its head"),
+        ("with one arm raised", "raising one arm", "with one hand above its head", "with one hand up"),
+        (),
+        ("raises one arm", "holds one arm up"),
     ),
     **{f"{side}-raised": _raised(index) for index, side in enumerate(SIDES)},
     **{f"{side}-sideways": _sideways(index) for index, side in enumerate(SIDES)},
@@ -312,13 +458,17 @@ DETAILS = {
             Bound("forward", lambda m: m.facing_up, -INF, -0.35, 0.2),
         ),
         ("leaning forward", "with its torso tilted forward"),
+        (),
+        ("leans forward",),
     ),
     "leaning-back": Concept(
         (
             Bound("torso tilted", lambda m: m.upright, 0.45, 0.90, 0.2),
             Bound("backward", lambda m: m.facing_up, 0.35, INF, 0.2),
         ),
-        ("leaning back", "with its torso tilted backward"),
+        ("leaning back", "with its torso tilted backward", "leaning backward"),
+        (),
+        ("leans back", "leans backward"),
     ),
     **{
         f"leaning-{side}": Concept(
@@ -327,6 +477,8 @@ DETAILS = {
                 Bound(side, lambda m, sign=sign: sign * m.left_up, 0.35, INF, 0.2),
             ),
             (f"leaning to its {side}", f"tilted to its {side} side"),
+            (),
+            (f"leans to its {side}",),
         )
         for side, sign in zip(SIDES, (1.0, -1.0), strict=True)
     },

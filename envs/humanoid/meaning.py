@@ -7,11 +7,10 @@ import re
 
 from envs.claims import OPENINGS
 from envs.criteria import Bound
-from envs.humanoid.captions import LINKS, SUBJECTS, attributive, claims
+from envs.humanoid.captions import LINKS, SUBJECTS, Part, attributive, said, tails
 from envs.humanoid.concepts import ARMS, DETAILS, POSTURES, SOUND
 
 _CONCEPTS = {**POSTURES, **ARMS, **DETAILS}
-JOINTS = (" ", " and ")  # between a posture and arms; commas are no words
 
 
 def _plain(text: str) -> str:
@@ -31,10 +30,7 @@ def concepts_of(sentence: str) -> tuple[str, ...] | None:
     """Names of what a sentence claims, a posture first; None: it is not of the language that captions speak,
     claims nothing, or denies something.
     """
-    plain = _plain(sentence)
-    head = _HEAD.match(plain)
-    names = _tails().get(plain[head.end() :]) if head else None
-    return names or _attributives().get(plain)
+    return _tails().get(_tail(sentence)) or _attributives().get(_plain(sentence))
 
 
 def bounds_of(sentence: str) -> tuple[Bound, ...] | None:
@@ -52,26 +48,29 @@ def bounds_of(sentence: str) -> tuple[Bound, ...] | None:
 def is_caption(sentence: str) -> bool:
     """Whether captions of training speak so: also denials and postures in detail, which have no bounds here,
     and of a posture with arms that they never claim."""
-    return concepts_of(sentence) is not None or _plain(sentence) in _captions()
+    return concepts_of(sentence) is not None or _tail(sentence) in _said() or _plain(sentence) in SUBJECTS
+
+
+def _tail(sentence: str) -> str:
+    """What follows the subject, where there is one."""
+    plain = _plain(sentence)
+    head = _HEAD.match(plain)
+    return plain[head.end() :] if head else plain
 
 
 @functools.cache
-def _captions() -> frozenset[str]:
-    return frozenset(_plain(words) for wordings in claims().wordings for words in wordings)
+def _said() -> frozenset[str]:
+    return frozenset(_plain(tail) for claim in said() for tail in itertools.chain(*tails(*claim)) if tail)
 
 
 @functools.cache
 def _tails() -> dict[str, tuple[str, ...]]:
     """What may follow the subject -> the concepts that it claims: one, or a posture with arms. Not one with a
     detail: its bounds may exclude the posture's, as those of leaning do for a body that stands."""
-    known: dict[str, tuple[str, ...]] = {
-        _plain(phrase): (name,) for name, concept in _CONCEPTS.items() for phrase in concept.phrases
-    }
-    for posture, other in itertools.product(POSTURES, ARMS):
-        for first, joint, second in itertools.product(
-            POSTURES[posture].phrases, JOINTS, _CONCEPTS[other].phrases
-        ):
-            known.setdefault(_plain(first + joint + second), (posture, other))
+    known: dict[str, tuple[str, ...]] = {}
+    for names in (*((name,) for name in _CONCEPTS), *itertools.product(POSTURES, ARMS)):
+        for tail in itertools.chain(*tails(*map(Part, names))):
+            known.setdefault(_plain(tail), names)
     return known
 
 

@@ -36,6 +36,7 @@ class Measures(NamedTuple):
     ankle_out: Sides  # sideways from the middle of the hips, outward positive
     knee_out: Sides
     knee_ahead: Sides
+    hands: Sides  # centre of the hand's ball
     hands_above_head: Sides
     hands_above_shoulders: Sides
     hands_out: Sides  # sideways from the torso's middle, outward positive: crossed hands are negative
@@ -92,6 +93,7 @@ def measure(model: mujoco.MjModel, data: Frames) -> Measures:
         ankle_out=(ankles - hips.mean(0)) @ pelvis_frame[:, 1] * outward,
         knee_out=(knees - hips.mean(0)) @ pelvis_frame[:, 1] * outward,
         knee_ahead=(knees - hips) @ pelvis_frame[:, 0],
+        hands=hands[:, 2],
         hands_above_head=hands[:, 2] - head[2],
         hands_above_shoulders=hands[:, 2] - shoulders[:, 2],
         hands_out=(hands - torso) @ torso_frame[:, 1] * outward,

@@ -4,7 +4,10 @@ import numpy as np
 
 from envs import claims as said
 from envs.humanoid import captions
+from envs.humanoid.meaning import is_caption
+from envs.humanoid.paraphrases import PARAPHRASES
 from envs.humanoid.tasks import BASELINE, TASKS
+from jaxrm.weights.tokens import words_of
 
 
 def test_every_task_prompt_is_a_caption():
@@ -24,7 +27,7 @@ def test_what_is_missing_adds_up_and_denials_turn_it_round():
     denied = np.zeros(parts.shape, bool)
     denied[5, 0] = denied[7, 1] = True
     degrees = np.asarray(said.degrees(misses, parts, denied))[0]
-    one, two = np.exp(-1 / said.SOFTNESS), np.exp(-2 / said.SOFTNESS)
+    one, two = ((np.exp(-miss / 2) + np.exp(-miss / 0.25)) / 2 for miss in (1, 2))
     np.testing.assert_allclose(degrees, [1, one, two, one * two, 1, 1 - one, two, one * (1 - two)], rtol=1e-6)
 
 
@@ -50,3 +53,20 @@ def test_a_posture_is_claimed_of_a_sound_body_alone():
     assert claims.parts[row].tolist() == [index("kneeling"), -1, sound]
     row = claims.wordings.index(next(w for w in claims.wordings if w[0] == "a humanoid robot not kneeling"))
     assert claims.parts[row].tolist() == [index("kneeling"), -1, -1] and claims.negated[row, 0]
+
+
+def test_paraphrases_use_known_words_in_sentences_that_no_caption_is():
+    words = {word for wordings in captions.claims().wordings for text in wordings for word in words_of(text)}
+    assert PARAPHRASES.keys() == TASKS.keys()
+    for sentences in PARAPHRASES.values():
+        assert len(set(sentences)) == 10
+        for sentence in sentences:
+            assert not set(words_of(sentence)) - words, sentence
+            assert not is_caption(sentence), sentence
+
+
+def test_what_is_told_to_be_done():
+    for part, told in (("crossed", "cross its arms"), ("splits", "do the splits"), ("lying", "lie down")):
+        commands = captions.tails(captions.Part(part))[2]
+        assert told in commands
+    assert "do not kneel" in captions.tails(captions.Part("kneeling", negated=True))[2]

@@ -23,7 +23,7 @@ def test_of_one_body_nothing_is_true_that_is_said_of_another():
     both = claims.join([first, second], [2, 1], [0.75, 0.25])
     misses = claims.join_misses([jnp.array([[0.0, 2.0]]), jnp.array([[0.0], [4.0]])])
     found = claims.degrees(misses, jnp.asarray(both.parts), jnp.asarray(both.negated))
-    one, far = np.exp(-2.0 / claims.SOFTNESS), np.exp(-4.0 / claims.SOFTNESS)
+    one, far = (float(claims.truth(np.float32(miss))) for miss in (2.0, 4.0))
     np.testing.assert_allclose(found, [[1, one, 0, 0], [0, 0, 1, 0], [0, 0, far, 1 - far]], rtol=1e-6)
     np.testing.assert_allclose(both.weight, [0.1875, 0.5625, 0.125, 0.125])
     assert both.wordings == (*first.wordings, *second.wordings)

@@ -23,20 +23,9 @@ import tyro
 from matplotlib.axes import Axes
 
 from bench import runs
+from envs.humanoid.paraphrases import PARAPHRASES
 from envs.humanoid.tasks import CAMERAS, ORDERED, TASKS
 
-KNEELING = (
-    "a humanoid robot kneeling",
-    "a robot on its knees",
-    "a kneeling robot",
-    "the robot is kneeling on the floor",
-    "the humanoid kneels",
-    "a humanoid robot on both knees",
-    "the robot kneels upright",
-    "a robot that kneels",
-    "a humanoid in a kneeling position",
-    "someone kneeling",
-)  # the task's own first
 # No task's prompt. Captions of training claim none of the postures with these arms in the last three.
 SENTENCES = (
     "a humanoid robot sitting on the floor with one arm raised",
@@ -85,8 +74,9 @@ STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "learners": {f"kneeling, {algo}": ("humanoid/kneeling", f"--algo={algo}") for algo in ("ppo", "sac")},
     "wordings": {
-        sentence: ("humanoid/kneeling", "--allow-unknown-words", f"--goal={sentence}")
-        for sentence in KNEELING
+        sentence: (f"humanoid/{task}", f"--goal={sentence}")
+        for task, others in PARAPHRASES.items()
+        for sentence in (TASKS[task].goal, *others)
     },
     "sentences": {
         sentence.removeprefix("a humanoid robot "): ("humanoid/kneeling", f"--goal={sentence}")
@@ -167,14 +157,32 @@ def curve(metrics: Path, name: str, points: int = 50) -> list[tuple[int, float]]
     return [(int(part[-1, 0]), round(float(part[:, 1].mean()), 4)) for part in parts]
 
 
+def since_best(row: dict[str, Any]) -> list[tuple[float, float] | None]:
+    """What each seed's training worlds have lost of success since it was highest, and gained of reward since:
+    where both are more than noise, the reward asks for something else. None where either is not known."""
+    found: list[tuple[float, float] | None] = []
+    for success, reward in zip(row["success_over_steps"], row.get("reward_over_steps", []), strict=False):
+        if not (success and reward):
+            found.append(None)
+            continue
+        steps, share = np.array(success).T
+        paid = np.interp(steps, *np.array(reward).T)
+        best = int(np.argmax(share))
+        found.append((float(share[best] - share[-1]), float(paid[-1] - paid[best])))
+    return found
+
+
 def markdown(table: dict[str, Any]) -> str:
     """A line a row, success of each seed."""
     lines = [
-        "| | success, by seed | of the steps | false positives | steps a seed | minutes, all seeds |",
-        "|---|---|---|---|---|---|",
+        "| | success, by seed | of the steps | false positives | lost of success in training since its best, "
+        "gained of reward | steps a seed | minutes, all seeds |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, row in table.items():
         cells = [name, *(_shares(row[figure]) for figure in SHARES)]
+        since = since_best(row)
+        cells.append(", ".join("-" if x is None else f"{x[0]:.0%} {x[1]:+.3f}" for x in since) or "-")
         cells += [f"{row['env_steps']:,}", f"{row['wall_seconds'] / 60:.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 # centimetres beyond a bound, so that what nearly holds is told from what does.
 SOFTNESS, SHARPNESS = 2.0, 0.25
 OPENINGS = ("", "", "", "a picture of ", "an image of ", "a photo of ", "a render of ", "there is ")
-PLAINEST = ("a humanoid robot", "pole", "a car", "a pendulum")  # how the tasks' own sentences begin
+_OPENINGS = tuple(filter(None, OPENINGS))
 
 
 class Claims(NamedTuple):
@@ -33,8 +33,8 @@ class Claims(NamedTuple):
 
 
 def is_held_out(sentence: str) -> bool:
-    """One wording in eight is never trained on; those of the plainest subjects always are."""
-    return not sentence.startswith(PLAINEST) and zlib.crc32(sentence.encode()) % 8 == 0
+    """One wording in eight of those with an opening is never trained on."""
+    return sentence.startswith(_OPENINGS) and zlib.crc32(sentence.encode()) % 8 == 0
 
 
 def degrees(

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, UInt8
 from envs.claims import is_held_out
 from envs.criteria import Bound, miss
 from envs.humanoid import captions
-from envs.humanoid.concepts import ARMS, DETAILS, POSTURES, SIDES, SOUND
+from envs.humanoid.concepts import ARMS, DETAILS, NAMED, POSTURES, SIDES, SOUND
 from envs.humanoid.env import Humanoid
 from envs.humanoid.measure import Measures
 from envs.humanoid.paraphrases import PARAPHRASES
@@ -42,7 +42,7 @@ PATHS = {  # sentence -> (legs, arms) of the pose at the end of the way from sta
 SUBJECT = "a humanoid robot"
 WORDINGS = 10  # of a posture, to see whether they rank states alike
 FEWEST = 8  # true states without which an AUC is left out
-CLEAR = 1.0  # a miss: a factor e of truth, some 5 to 20 cm or 15 degrees beyond one bound
+CLEAR = 1.0  # a miss of one slack: 5 to 30 cm or some 15 degrees beyond one bound
 OF_EACH_TASK = 64
 SAMPLED, SAMPLED_SEED = 1536, 11  # states of the figures that the tests measure again
 
@@ -55,6 +55,7 @@ class Quality(NamedTuple):
       clear: the same without states that miss the predicate by less than `CLEAR`.
       combinations: ROC-AUC of postures with arms that no caption of training claimed.
       denials: of "not ...", among all states.
+      contrasts: of "kneeling, not standing", against kneeling: which of the two it is that is denied.
       sides: of a sentence that names a side, among states of either side.
       wordings: mean rank correlation between sentences for one posture that were never trained on.
       paraphrases: mean rank correlation of sentences that no caption is with the task's own.
@@ -65,6 +66,7 @@ class Quality(NamedTuple):
     clear: dict[str, float]
     combinations: dict[str, float]
     denials: dict[str, float]
+    contrasts: dict[str, float]
     sides: dict[str, float]
     wordings: dict[str, float]
     paraphrases: dict[str, float]
@@ -151,11 +153,13 @@ def see(clip: ClipCheckpoint, env: Humanoid, qpos: Float[Array, "n nq"], key: Ar
 def judge_states(clip: ClipCheckpoint, env: Humanoid, qpos: Float[Array, "n nq"], key: Array) -> Quality:
     """The same on given states, each drawn from a random camera."""
     seen = see(clip, env, qpos, key)
+    prompts, clear = _prompts(seen)
     return Quality(
-        prompts=_prompts(seen, 0.0),
-        clear=_prompts(seen, CLEAR),
+        prompts=prompts,
+        clear=clear,
         combinations=_combinations(seen),
         denials=_denials(seen),
+        contrasts=_contrasts(seen),
         sides=_sides(seen),
         wordings=_wordings(seen),
         paraphrases=_paraphrases(seen),
@@ -168,19 +172,20 @@ def _auc(scores: Float[np.ndarray, "n"], labels: Bool[np.ndarray, "n"]) -> float
     return roc_auc(scores, labels) if min(labels.sum(), (~labels).sum()) >= FEWEST else float("nan")
 
 
-def _prompts(seen: Seen, beyond: float) -> dict[str, float]:
-    """Of states that meet the predicate among those and all that miss it by more than `beyond`."""
+def _prompts(seen: Seen) -> tuple[dict[str, float], dict[str, float]]:
+    """Against the predicate, of all states and of those that do not miss it by less than `CLEAR`."""
     bounds = {task.goal: task.bounds for task in TASKS.values()}
     for concept in POSTURES.values():
         bounds.setdefault(f"{SUBJECT} {concept.phrases[0]}", concept.bounds + SOUND)
     for concept in (*ARMS.values(), *DETAILS.values()):
         bounds[f"{SUBJECT} {concept.phrases[0]}"] = concept.bounds
-    result = {}
+    every, clear = {}, {}
     for sentence, wanted in bounds.items():
-        misses = seen.misses(wanted)
-        judged = (misses == 0) | (misses > beyond)
-        result[sentence] = _auc(seen.scores(sentence)[judged], misses[judged] == 0)
-    return result
+        misses, scores = seen.misses(wanted), seen.scores(sentence)
+        judged = (misses == 0) | (misses > CLEAR)
+        every[sentence] = _auc(scores, misses == 0)
+        clear[sentence] = _auc(scores[judged], misses[judged] == 0)
+    return every, clear
 
 
 def _combinations(seen: Seen) -> dict[str, float]:
@@ -194,24 +199,30 @@ def _combinations(seen: Seen) -> dict[str, float]:
 
 def _denials(seen: Seen) -> dict[str, float]:
     result = {}
-    for concept in (*POSTURES.values(), *ARMS.values()):
-        phrase = concept.phrases[0]
-        sentence = f"{SUBJECT} " + (
-            f"without {phrase[5:]}" if phrase.startswith("with ") else f"not {phrase}"
-        )
-        result[sentence] = _auc(seen.scores(sentence), ~seen.labels(concept.bounds))
+    for name in (*POSTURES, *ARMS):
+        sentence = f"{SUBJECT} {captions.phrases_of(captions.Part(name, negated=True))[0]}"
+        result[sentence] = _auc(seen.scores(sentence), ~seen.labels(NAMED[name].bounds))
+    return result
+
+
+def _contrasts(seen: Seen) -> dict[str, float]:
+    """Of pairs that both are postures of their own: who is in one is not in the other."""
+    result = {}
+    for posture, other in itertools.permutations(captions.TOLD_APART, 2):
+        denied = captions.phrases_of(captions.Part(other, negated=True))[0]
+        sentence = f"{SUBJECT} {POSTURES[posture].phrases[0]}, {denied}"
+        result[sentence] = _auc(seen.scores(sentence), seen.labels(POSTURES[posture].bounds + SOUND))
     return result
 
 
 def _sides(seen: Seen) -> dict[str, float]:
     result = {}
-    concepts = POSTURES | ARMS | DETAILS
-    for name, concept in concepts.items():
+    for name, concept in NAMED.items():
         side = next((side for side in SIDES if side in name.split("-")), None)
         if side is None:
             continue
         other = SIDES[1 - SIDES.index(side)]
-        mine, theirs = seen.labels(concept.bounds), seen.labels(concepts[name.replace(side, other)].bounds)
+        mine, theirs = seen.labels(concept.bounds), seen.labels(NAMED[name.replace(side, other)].bounds)
         either = mine ^ theirs
         sentence = f"{SUBJECT} {concept.phrases[0]}"
         result[sentence] = _auc(seen.scores(sentence)[either], mine[either])

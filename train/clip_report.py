@@ -42,11 +42,11 @@ project's own renderer; it loads in `jaxrm.load_clip` and in torch's `CLIPModel`
 
 - **Command**: `{command}`
 - **Data**: {images:,} frames of {size} px, each drawn once: a third postures sampled between named ones, two
-  thirds from a pool of {pool:,} states, half of them pulled towards what a caption claims, half of bodies
-  under physics that aim at one posture after another, most with noise in every action; besides, 5 frames in
-  32 of cart and pole, car and mountain, and pendulum, in any state. Cameras, light, colours and girth vary.
-  Captions come from measured geometry, each with a graded degree of truth. No file, no photograph, no text of
-  others.
+  thirds from a pool of {pool:,} states, half of them pulled towards what a caption claims, the tasks' most,
+  half of bodies under physics that aim at one posture after another, most with noise in every action; besides,
+  5 frames in 32 of cart and pole, car and mountain, and pendulum, in any state. Cameras, the sun's place,
+  light, colours and girth vary. Captions come from measured geometry, each with a graded degree of truth. No
+  file, no photograph, no text of others.
 - **Time**: {minutes:.0f} minutes on {device}.{note}
 - **Look**: `{look}` shows the frames it knows (SHA-256 {digest}...). Another skin is another world.
 
@@ -173,12 +173,13 @@ def summary(quality: clip_judge.Quality) -> str:
     """Mean and worst of each kind, as a table."""
     kinds = {
         "every posture, arm state, tilt and task": quality.prompts,
-        "the same, states less than a factor e of truth beyond left out": quality.clear,
+        "the same, without states that miss by less than one slack": quality.clear,
         "postures with arms that no caption of training claimed": quality.combinations,
         '"not ..."': quality.denials,
+        '"kneeling, not standing", and so on': quality.contrasts,
         "left or right": quality.sides,
         f"{clip_judge.WORDINGS} unseen wordings of a task: mean Spearman between them": quality.wordings,
-        "10 sentences that no caption is: mean Spearman with the task's own": quality.paraphrases,
+        "sentences that no caption is: mean Spearman with the task's own": quality.paraphrases,
     }
     lines = ["| | mean | worst | |", "|---|---|---|---|"]
     for kind, figures in kinds.items():

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from envs import claims
 from envs.humanoid import captions, reach
@@ -21,6 +21,8 @@ from train.looks import SUN, move_sun, random_look, turn_sun
 DISTANCE = (2.1, 3.1)  # m
 ELEVATION = (-24.0, -2.0)  # degrees
 HEIGHT = (0.5, 1.0)  # m, of the point looked at
+# Those of one frame in four reach as far as people put cameras, VLM-RM's own among them.
+FAR, FAR_DISTANCE, FAR_ELEVATION, FAR_HEIGHT = 0.25, (1.9, 3.7), (-35.0, 5.0), (0.4, 1.1)
 HOLD = (4, 40)  # steps for which a rollout aims at one posture
 JITTER = (0.0, 0.1, 0.3, 0.6)  # noise of a world's actions, as a policy's own while it explores
 CANDIDATES = 16  # states from which the one nearest to a claim is pulled on
@@ -160,10 +162,11 @@ def draw(env: Humanoid, qpos: Float[Array, "n nq"], key: Array, size: int) -> Sc
 
 def draw_one(env: Humanoid, qpos: Float[Array, "nq"], key: Array, size: int) -> Scenes:
     """The same of one body; no field has the axis `n`."""
-    key_turn, key_camera, key_look, key_sun, key_side = jax.random.split(key, 5)
+    key_turn, key_camera, key_look, key_sun, key_side, key_far = jax.random.split(key, 6)
+    far = jax.random.bernoulli(key_far, FAR)
     qpos = turn(qpos, jax.random.uniform(key_turn, (), minval=-jnp.pi, maxval=jnp.pi))
     pose = env.pose_at(qpos)
-    view, scene = env.view(pose, random_camera(key_camera)), random_look(env.scene, key_look)
+    view, scene = env.view(pose, random_camera(key_camera, far)), random_look(env.scene, key_look)
     # The camera stays where it is and the body turns, so the sun must turn too.
     view = turn_sun(view, jax.random.uniform(key_side, (), minval=-jnp.pi, maxval=jnp.pi))
     view = move_sun(view, SUN * jax.random.normal(key_sun, view.light_dir.shape))
@@ -181,12 +184,12 @@ def _places(env: Humanoid, view: View) -> Float[Array, "coordinates"]:
     return seen[np.flatnonzero(env.mj_model.geom_bodyid > 0)].reshape(-1)
 
 
-def random_camera(key: Array) -> Camera:
-    """One around the presets; it follows the body."""
-    distance, elevation, height = (
-        jax.random.uniform(key, (), minval=low, maxval=high)
-        for key, (low, high) in zip(jax.random.split(key, 3), (DISTANCE, ELEVATION, HEIGHT), strict=True)
-    )
+def random_camera(key: Array, far: Bool[Array, ""] | bool = False) -> Camera:
+    """One around the presets, or from further around them; it follows the body."""
+    near = jnp.array([DISTANCE, ELEVATION, HEIGHT])
+    low, high = jnp.where(far, jnp.array([FAR_DISTANCE, FAR_ELEVATION, FAR_HEIGHT]), near).T
+    shares = jax.vmap(jax.random.uniform)(jax.random.split(key, 3))
+    distance, elevation, height = low + (high - low) * shares
     slope = jnp.deg2rad(elevation)
     eye = distance * jnp.stack([jnp.cos(slope), jnp.zeros(()), -jnp.sin(slope)])
     target = jnp.stack([jnp.zeros(()), jnp.zeros(()), height])

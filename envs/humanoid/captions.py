@@ -1,6 +1,7 @@
 """Sentences about a humanoid, each with its degree of truth in a measured posture."""
 
 import itertools
+import random
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,28 +12,38 @@ from jaxtyping import Array, Float
 
 from envs.claims import OPENINGS, Claims
 from envs.criteria import miss
-from envs.humanoid.concepts import ARMS, DETAILS, LYING, POSTURES, SOUND, Concept
+from envs.humanoid.concepts import ARMS, DETAILS, NAMED, POSTURES, SOUND
 from envs.humanoid.measure import Measures
 
 SUBJECTS = (
-    "a humanoid robot", "the humanoid robot", "humanoid robot", "a robot", "the robot", "a humanoid",
-    "the humanoid", "a person", "the person", "it",
+    "a humanoid robot", "the humanoid robot", "humanoid robot", "a robot", "the robot", "robot", "a humanoid",
+    "the humanoid", "humanoid", "a person", "the person", "a man", "a woman", "it",
 )  # fmt: skip
-LINKS = (" ", " ", " that is ", " is ", " who is ")
-JOINTS = (" ", ", ", " and ")  # between two parts of a claim, and before one that is denied:
+# What leads from the subject to a phrase, to a verb, and from one part of a claim to the next. The last of
+# the first two makes a sentence of its own, which no opening goes before.
+PHRASE_LINKS = (" ", " ", " that is ", " who is ", " is ")
+VERB_LINKS = (" that ", " who ", " ")
+JOINTS = (" ", ", ", " and ")
 BUT = (", ", " and ", " but ", ", but ")
-_CONCEPTS: dict[str, Concept] = {**POSTURES, **ARMS, **DETAILS}
-NAMES = tuple(_CONCEPTS)
-_SOUND = len(NAMES)  # the column of misses that every claim of a posture shares
 WORDINGS = 400  # of a claim, at most
+PLAINEST, BARE = 0.3, 0.15  # shares of them with the plainest subject, and with none
 # How often to speak of what the tasks ask for, of an arm state, of a posture or a detail; once of all else.
 TASK, ARM, ALONE = 8.0, 6.0, 3.0
 _OF_TASKS = frozenset({
     ("kneeling",), ("lotus",), ("standing",), ("splits",), ("one-leg",),
     ("standing", "raised"), ("standing", "on-hips"), ("standing", "crossed"),
 })  # fmt: skip
-# Postures that others are told from in one sentence: "kneeling, not standing".
-_DENIED = ("standing", "kneeling", "sitting", "squatting", "lying")
+# Postures that others are told from in one sentence, "kneeling, not standing"; not their own kind, as people
+# speak.
+TOLD_APART = ("standing", "kneeling", "sitting", "squatting", "lying")
+_KINDS = {
+    "lotus": "sitting", "splits": "sitting", "legs-ahead": "sitting", "one-leg": "standing",
+    "left-leg": "standing", "right-leg": "standing", "one-knee": "kneeling", "left-knee": "kneeling",
+    "right-knee": "kneeling", "on-its-back": "lying", "face-down": "lying", "left-side": "lying",
+    "right-side": "lying",
+}  # fmt: skip
+NAMES = tuple(NAMED)
+_SOUND = len(NAMES)  # the column of misses that every claim of a posture shares
 # Postures with arms that no caption of training claims: what is said of them tests understanding.
 HELD_OUT = frozenset({
     ("kneeling", "sideways"), ("sitting", "raised"), ("squatting", "ahead"), ("one-leg", "on-hips"),
@@ -48,9 +59,16 @@ class Part(NamedTuple):
     negated: bool = False
 
 
+class Tail(NamedTuple):
+    """What follows the subject, and what may lead there; with no links, an order that has no subject."""
+
+    text: str
+    links: tuple[str, ...]
+
+
 def misses(measures: Measures) -> Float[Array, "concepts"]:
     """How far a posture is from each concept of `NAMES` and from a sound body, see `criteria.miss`."""
-    return jnp.stack([miss(bounds, measures) for bounds in (*(c.bounds for c in _CONCEPTS.values()), SOUND)])
+    return jnp.stack([miss(bounds, measures) for bounds in (*(c.bounds for c in NAMED.values()), SOUND)])
 
 
 def claims() -> Claims:
@@ -102,61 +120,76 @@ def said() -> Iterator[tuple[Part, ...]]:
             yield Part(posture), Part(arms)
     for posture, arms in itertools.product(POSTURES, ("raised", "crossed", "on-hips")):
         yield Part(posture), Part(arms, negated=True)
-    for posture, other in itertools.product(POSTURES, _DENIED):
-        if posture != other and not (other == "lying" and POSTURES[posture].bounds[: len(LYING)] == LYING):
+    for posture, other in itertools.product(POSTURES, TOLD_APART):
+        if other not in (posture, _KINDS.get(posture)):
             yield Part(posture), Part(other, negated=True)
     for detail in DETAILS:
-        yield Part("standing"), Part(detail)
+        if detail != "in-the-air":
+            yield Part("standing"), Part(detail)
 
 
 def wordings(*claim: Part) -> tuple[str, ...]:
-    """Sentences that claim all parts: the plainest, then a sample of what can be said."""
-    linked, verbs, commands = tails(*claim)
-    every = [*linked, *verbs, *commands]
-    heads = [opening + subject for opening in dict.fromkeys(OPENINGS) for subject in SUBJECTS]
-    # Most of what is asked for is said of the plainest subject, much of none.
-    heads += [SUBJECTS[0]] * (len(heads) // 2) + [""] * (len(heads) // 5 if claim else 0)
-    plain = [_joined(SUBJECTS[0], tail, " ") for tail in linked[: None if len(claim) == 1 else len(JOINTS)]]
-    rng = np.random.default_rng(zlib.crc32(repr(claim).encode()))
-    picks = rng.integers([len(heads), len(every), len(LINKS)], size=(WORDINGS, 3))
-    mixed = [
-        _joined(
-            heads[h] if t < len(linked) + len(verbs) else "", every[t], LINKS[k] if t < len(linked) else " "
-        )
-        for h, t, k in picks
-    ]
-    alone = len(claim) == 1 and not claim[0].negated
-    return tuple(dict.fromkeys([*plain, *mixed, *(attributive(claim[0].name) if alone else ())]))
+    """Sentences that claim all parts: the plainest first, then a sample of what can be said."""
+    ends = tails(*claim)
+    plain = [f"{SUBJECTS[0]} {end.text}".rstrip() for end in ends if end.links]
+    # with no subject, too, where that is not too much
+    first = [*plain, *(end.text for end in ends if end.text)] if len(claim) == 1 else plain[: len(JOINTS)]
+    rng = random.Random(zlib.crc32(repr(claim).encode()))
+    mixed = [_sentence(rng, rng.choice(ends)) for _ in range(WORDINGS)]
+    described = [*_described(*claim)]
+    return tuple(dict.fromkeys([*first, *mixed, *rng.sample(described, min(len(described), WORDINGS // 8))]))
 
 
-def tails(*claim: Part) -> tuple[list[str], list[str], list[str]]:
-    """What may follow the subject or "is"; what it does; and what it is told to do, with no subject."""
+def _sentence(rng: random.Random, end: Tail) -> str:
+    if end.text and (not end.links or rng.random() < BARE):
+        return end.text
+    subject = SUBJECTS[0] if rng.random() < PLAINEST else rng.choice(SUBJECTS)
+    opening = rng.choice(OPENINGS)
+    links = end.links[:-1] if opening and len(end.links) > 1 else end.links
+    return opening + subject + rng.choice(links) + end.text
+
+
+def tails(*claim: Part) -> list[Tail]:
+    """All that can be said with a subject, or told to be done without: those of first phrases first."""
     if not claim:
-        return [""], [], []
-    linked, verbs, commands = list(_phrases(claim[0])), list(_does(claim[0])), list(_do(claim[0]))
-    for part in claim[1:]:
-        more = [joint + said for said in _phrases(part) for joint in (BUT if part.negated else JOINTS)]
-        linked = [tail + end for tail in linked for end in more]
-        verbs = [tail + end for tail in verbs for end in (*more, *(f" and {said}" for said in _does(part)))]
-        commands = [
-            tail + end for tail in commands for end in (*more, *(f" and {said}" for said in _do(part)))
-        ]
-    return linked, verbs, commands
+        return [Tail("", ("",))]
+    first, *rest = claim
+    phrases = list(phrases_of(first))
+    verbs, orders = [*_does(first)], [*_orders(first)]
+    for part in rest:
+        if part.negated:
+            more = [joint + said for said in phrases_of(part) for joint in BUT]
+            after_verb = [f", {said}" for said in phrases_of(part)]
+        else:
+            more = after_verb = [joint + said for said in phrases_of(part) for joint in JOINTS]
+        phrases = [phrase + end for phrase in phrases for end in more]
+        verbs = [verb + end for verb in verbs for end in (*after_verb, *(f" and {x}" for x in _does(part)))]
+        orders = [do + end for do in orders for end in (*after_verb, *(f" and {x}" for x in _orders(part)))]
+    without = [" " if phrase.startswith("without") else "" for phrase in phrases]
+    return [
+        *(Tail(said, (" ",) if bare else PHRASE_LINKS) for said, bare in zip(phrases, without, strict=True)),
+        *(Tail(said, VERB_LINKS) for said in verbs),
+        *(Tail(said, ()) for said in orders),
+    ]
 
 
-def _joined(head: str, tail: str, link: str) -> str:
-    """A link suits phrases that are no denials by 'without'."""
-    return head + (" " if tail.startswith("without") else link) + tail if head and tail else head + tail
+def phrases_of(part: Part) -> tuple[str, ...]:
+    phrases = NAMED[part.name].phrases
+    if not part.negated:
+        return phrases
+    return tuple(f"without {p[5:]}" if p.startswith("with ") else f"not {p}" for p in phrases)
 
 
 def _does(part: Part) -> Iterator[str]:
-    for does in _CONCEPTS[part.name].verbs:
+    for does in NAMED[part.name].verbs:
         yield f"does not {_infinitive(does)}" if part.negated else does
 
 
-def _do(part: Part) -> Iterator[str]:
-    for does in _CONCEPTS[part.name].verbs:
-        yield f"do not {_infinitive(does)}" if part.negated else _infinitive(does)
+def _orders(part: Part) -> Iterator[str]:
+    for does in NAMED[part.name].verbs:
+        do = _infinitive(does)
+        for order in dict.fromkeys((do, do.replace(" its ", " your "))):
+            yield f"do not {order}" if part.negated else order
 
 
 def _infinitive(does: str) -> str:
@@ -164,16 +197,20 @@ def _infinitive(does: str) -> str:
     return " ".join([verb[:-2] if verb.endswith(("ches", "sses", "oes")) else verb[:-1], *rest])
 
 
-def _phrases(part: Part) -> tuple[str, ...]:
-    phrases = _CONCEPTS[part.name].phrases
-    if not part.negated:
-        return phrases
-    return tuple(f"without {p[5:]}" if p.startswith("with ") else f"not {p}" for p in phrases)
+def _described(*claim: Part) -> Iterator[str]:
+    """'a kneeling robot', 'a kneeling robot with its arms raised'."""
+    if not claim or any(part.negated for part in claim) or claim[-1].name in DETAILS:
+        return
+    ends = (
+        ("",) if len(claim) == 1 else [joint + said for said in phrases_of(claim[1]) for joint in JOINTS[:2]]
+    )
+    for who, end in itertools.product(attributive(claim[0].name), ends):
+        yield who + end
 
 
 def attributive(name: str) -> Iterator[str]:
     """Of one concept: 'a kneeling robot', 'a robot in a kneeling position'."""
-    for adjective in _CONCEPTS[name].adjectives:
+    for adjective in NAMED[name].adjectives:
         article = "an" if adjective[0] in "aeiou" else "a"
         for noun, opening in itertools.product(
             ("humanoid robot", "robot", "humanoid", "person"), dict.fromkeys(OPENINGS)

@@ -32,9 +32,14 @@ def _down(side: int) -> Bound:
     return Bound("hand below the shoulder", lambda m: m.hands_above_shoulders[side], -INF, -0.1, 0.1)
 
 
+def _posture(legs: str) -> tuple[Bound, ...]:
+    """Who sits in these films has its legs ahead."""
+    return POSTURES["legs-ahead" if legs == "sitting" else legs].bounds
+
+
 def _unsteady(measures: Measures) -> Float[Array, ""]:
     """How far the body is from the nearest posture in which arms may move."""
-    return jnp.stack([miss(POSTURES[legs].bounds, measures) for legs in STEADY]).min()
+    return jnp.stack([miss(_posture(legs), measures) for legs in STEADY]).min()
 
 
 # of arms too: else a body would have raised them that lies, or drops to the floor meanwhile
@@ -47,7 +52,7 @@ CONDITIONS: dict[str, tuple[Bound, ...]] = {
         *POSTURES["kneeling"].bounds,
         Bound("feet behind", lambda m: m.ankle_ahead, -INF, 0.2, 0.2),
     ),
-    "sitting": POSTURES["sitting"].bounds,
+    "sitting": _posture("sitting"),
     "bending": POSTURES["bending"].bounds,
     "left leg up": POSTURES["right-leg"].bounds,  # stands on the right one
     "right leg up": POSTURES["left-leg"].bounds,

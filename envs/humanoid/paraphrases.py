@@ -5,7 +5,7 @@ A model that has learned captions by heart ranks states otherwise by these than 
 
 PARAPHRASES = {
     "kneeling": (
-        "a robot on both knees",
+        "a robot on its two knees",
         "a robot that kneels down on the ground",
         "a humanoid on its two knees on the floor",
         "an upright robot on its knees",
@@ -22,7 +22,7 @@ PARAPHRASES = {
         "a cross-legged robot sitting on the floor",
         "a seated robot in a lotus pose",
         "the robot is seated in the lotus position",
-        "a humanoid robot that sits down to meditate, cross-legged",
+        "a humanoid robot that sits down, meditating cross-legged",
         "a robot that meditates in the lotus position",
         "a person seated on the floor in the lotus pose",
         "the humanoid sits down with crossed legs",
@@ -84,14 +84,14 @@ PARAPHRASES = {
         "an upright robot on one leg",
         "a person balancing on a single leg",
         "a standing robot with one leg in the air",
-        "the humanoid robot stands on one foot",
+        "the humanoid robot stands on a single foot",
         "a robot standing on one foot with its other leg raised",
         "it holds one leg up in the air and stands on the other",
     ),
     "arms-crossed": (
         "a robot that stands and folds both arms across its chest",
         "a robot standing tall, arms crossed",
-        "an upright robot with arms folded",
+        "an upright robot on both feet with folded arms",
         "the robot is on its feet, its arms crossed over its chest",
         "a robot standing with both arms crossed",
         "a person that stands with arms crossed over the chest",

@@ -1,11 +1,17 @@
 """Captions: what is claimed, in which words, and how true it is."""
 
+import re
+
+import jax.numpy as jnp
 import numpy as np
 
 from envs import claims as said
+from envs import make
 from envs.humanoid import captions
+from envs.humanoid.concepts import POSTURES
 from envs.humanoid.meaning import is_caption
 from envs.humanoid.paraphrases import PARAPHRASES
+from envs.humanoid.postures import Sampler
 from envs.humanoid.tasks import BASELINE, TASKS
 from jaxrm.weights.tokens import words_of
 
@@ -65,8 +71,58 @@ def test_paraphrases_use_known_words_in_sentences_that_no_caption_is():
             assert not is_caption(sentence), sentence
 
 
+def told(*parts):
+    return [tail.text for tail in captions.tails(*parts) if not tail.links]
+
+
 def test_what_is_told_to_be_done():
-    for part, told in (("crossed", "cross its arms"), ("splits", "do the splits"), ("lying", "lie down")):
-        commands = captions.tails(captions.Part(part))[2]
-        assert told in commands
-    assert "do not kneel" in captions.tails(captions.Part("kneeling", negated=True))[2]
+    crossed = captions.Part("crossed")
+    assert {"cross its arms", "cross your arms"} <= set(told(crossed))
+    assert "do the splits" in told(captions.Part("splits")) and "lie down" in told(captions.Part("lying"))
+    assert "do not kneel" in told(captions.Part("kneeling", negated=True))
+    assert "kneel and cross your arms" in told(captions.Part("kneeling"), crossed)
+
+
+def test_no_sentence_of_its_own_follows_an_opening():
+    for wordings in captions.claims().wordings:
+        for sentence in wordings:
+            opened = sentence.startswith(("a picture of ", "an image of ", "a photo of ", "a render of "))
+            assert not (opened and " is " in sentence and not re.search(r" (that|who) is ", sentence)), (
+                sentence
+            )
+
+
+def test_no_posture_is_told_from_its_own_kind():
+    for claim in captions.said():
+        names = [part.name for part in claim if part.negated]
+        if len(claim) == 2 and names and names[0] in captions.TOLD_APART:
+            bounds, denied = (POSTURES[name].bounds for name in (claim[0].name, names[0]))
+            assert set(denied) - set(bounds), claim
+
+
+def test_the_tasks_are_spoken_of_most():
+    claims = captions.claims()
+    tasks = {(task.posture, *([task.arms] if task.arms else [])) for task in TASKS.values()}
+    most = {
+        tuple(part.name for part in claim)
+        for claim, weight in zip(captions.said(), claims.weight, strict=True)
+        if weight == claims.weight.max()
+    }
+    assert most == tasks
+
+
+def test_truth_falls_from_one_to_nothing():
+    miss = np.linspace(0, 20, 200, dtype=np.float32)
+    true = np.asarray(said.truth(miss))
+    assert true[0] == 1 and true[-1] < 1e-4 and (np.diff(true) < 0).all()
+    np.testing.assert_allclose(said.truth(np.float32(1)), (np.exp(-0.5) + np.exp(-4)) / 2, rtol=1e-6)
+
+
+def test_two_arms_are_not_one():
+    env = make("humanoid/kneeling")
+    sampler, zero = Sampler(env), jnp.zeros(())
+    for arms, one in (("ahead", "right-ahead"), ("raised", "left-raised"), ("sideways", "right-sideways")):
+        joints = sampler.leg_joints("standing") + sampler.arm_joints(arms)
+        measures = env.measures(env.pose_at(sampler.qpos(joints, zero, zero, zero, zero)))
+        true = np.asarray(said.truth(captions.misses(measures)))
+        assert true[index(arms)] == 1 and true[index(one)] < 0.15, arms

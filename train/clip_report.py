@@ -43,8 +43,8 @@ project's own renderer; it loads in `jaxrm.load_clip` and in torch's `CLIPModel`
 - **Command**: `{command}`
 - **Data**: {images:,} frames of {size} px, each drawn once: a third postures sampled between named ones, two
   thirds from a pool of {pool:,} states, half of them pulled towards what a caption claims, the tasks' most,
-  half of bodies under physics that aim at one posture after another, most with noise in every action; besides,
-  5 frames in 32 of cart and pole, car and mountain, and pendulum, in any state. Cameras, the sun's place,
+  half of bodies under physics that aim at one posture after another, most with noise in every action; also 5
+  frames in 32 of cart and pole, car and mountain, and pendulum, in any state. Cameras, the sun's place,
   light, colours and girth vary. Captions come from measured geometry, each with a graded degree of truth. No
   file, no photograph, no text of others.
 - **Time**: {minutes:.0f} minutes on {device}.{note}

@@ -165,9 +165,8 @@ def tails(*claim: Part) -> list[Tail]:
         phrases = [phrase + end for phrase in phrases for end in more]
         verbs = [verb + end for verb in verbs for end in (*after_verb, *(f" and {x}" for x in _does(part)))]
         orders = [do + end for do in orders for end in (*after_verb, *(f" and {x}" for x in _orders(part)))]
-    without = [" " if phrase.startswith("without") else "" for phrase in phrases]
     return [
-        *(Tail(said, (" ",) if bare else PHRASE_LINKS) for said, bare in zip(phrases, without, strict=True)),
+        *(Tail(said, (" ",) if said.startswith("without") else PHRASE_LINKS) for said in phrases),
         *(Tail(said, VERB_LINKS) for said in verbs),
         *(Tail(said, ()) for said in orders),
     ]
@@ -201,10 +200,8 @@ def _described(*claim: Part) -> Iterator[str]:
     """'a kneeling robot', 'a kneeling robot with its arms raised'."""
     if not claim or any(part.negated for part in claim) or claim[-1].name in DETAILS:
         return
-    ends = (
-        ("",) if len(claim) == 1 else [joint + said for said in phrases_of(claim[1]) for joint in JOINTS[:2]]
-    )
-    for who, end in itertools.product(attributive(claim[0].name), ends):
+    ends = [joint + phrase for part in claim[1:] for phrase in phrases_of(part) for joint in JOINTS[:2]]
+    for who, end in itertools.product(attributive(claim[0].name), ends or [""]):
         yield who + end
 
 

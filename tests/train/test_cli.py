@@ -190,7 +190,7 @@ def test_the_skin_is_the_tasks_choice():
     ("settings", "notes"),
     [
         (
-            {"goal": "a humanoid robot kneeling, not standing"},
+            {"goal": "a humanoid robot standing on its head"},
             ["success is still", "no caption of scene-clip says"],
         ),
         ({"goal": "a humanoid robot not kneeling"}, ["success is still"]),

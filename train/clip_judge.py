@@ -83,6 +83,11 @@ class Seen(NamedTuple):
     def scores(self, sentence: str) -> Float[np.ndarray, "n"]:
         return self.images @ np.asarray(self.clip.embed_texts([sentence])[0])
 
+    def known(self, sentences: Sequence[str]) -> list[str]:
+        """Those that have no word that the model never saw."""
+        taught = self.clip.processor.training_words
+        return [s for s in sentences if taught is None or taught.words >= set(words_of(s))]
+
     def misses(self, bounds: tuple[Bound, ...]) -> Float[np.ndarray, "n"]:
         return np.asarray(jax.vmap(partial(miss, bounds))(self.measures))
 
@@ -232,7 +237,7 @@ def _sides(seen: Seen) -> dict[str, float]:
 def _wordings(seen: Seen) -> dict[str, float]:
     result = {}
     for task in TASKS.values():
-        unseen = [s for s in captions.claim(task.posture, task.arms) if is_held_out(s)]
+        unseen = seen.known([s for s in captions.claim(task.posture, task.arms) if is_held_out(s)])
         unseen = sorted(unseen, key=lambda s: zlib.crc32(s[::-1].encode()))[:WORDINGS]
         scores = [seen.scores(sentence) for sentence in unseen]
         result[task.goal] = float(np.mean([spearman(a, b) for a, b in itertools.combinations(scores, 2)]))
@@ -241,11 +246,10 @@ def _wordings(seen: Seen) -> dict[str, float]:
 
 def _paraphrases(seen: Seen) -> dict[str, float]:
     """Of those whose words the model knows; nan where there is none."""
-    words, result = seen.clip.processor.training_words, {}
+    result = {}
     for name, sentences in PARAPHRASES.items():
-        known = [s for s in sentences if words is None or words.words >= set(words_of(s))]
         own = seen.scores(TASKS[name].goal)
-        alike = [spearman(own, seen.scores(sentence)) for sentence in known]
+        alike = [spearman(own, seen.scores(sentence)) for sentence in seen.known(sentences)]
         result[TASKS[name].goal] = float(np.mean(alike)) if alike else float("nan")
     return result
 

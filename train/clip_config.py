@@ -39,6 +39,9 @@ class ClipConfig:
     start: Path | None = None
     """A checkpoint of towers of the same widths to go on from, of any vocabulary, `size` and `patch`; random
     weights without."""
+    lock_images: bool = False
+    """Learn the text alone, for images as `start` sees them (Zhai et al. 2022, arXiv 2111.07991): new words
+    that change no embedding of a frame."""
     ema: float = 0.999
     """Decay of the weight average that is saved."""
     size: int = 64
@@ -65,6 +68,8 @@ class ClipConfig:
         call = self.batch * self.steps_per_call
         if self.images < call or self.images % call:
             raise ValueError(f"images is {self.images}; it must be a multiple of {call}, a call's worth")
+        if self.lock_images and self.start is None:
+            raise ValueError("--lock-images learns words for a tower that sees: name one with --start")
         for name, unit in (("batch", SCENE_SHARE * devices), ("texts", devices)):
             if getattr(self, name) % unit:
                 raise ValueError(

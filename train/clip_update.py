@@ -1,6 +1,7 @@
 """Updates of the small CLIP: scenes drawn, sentences judged true or not of them, weights moved."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -144,6 +145,8 @@ def make_run(
             _say(config, corpus, key_said),
         )
         updates, state = optimizer.update(gradient, learner.optimizer, learner.weights)
+        if config.lock_images:
+            updates = of_images(jnp.zeros_like, updates)
         weights = optax.apply_updates(learner.weights, updates)
         decay = jnp.minimum(config.ema, (1 + learner.step) / (10 + learner.step))
         average = optax.incremental_update(weights, learner.average, 1 - decay)
@@ -227,6 +230,8 @@ def _image_gradient(
     share = jnp.stack([1 / len(shown.frames), 1 / known, 1 / known])
 
     def weighted(weights: dict[str, Any], sentences: Array, part: Shown) -> tuple[Array, Array]:
+        if config.lock_images:
+            weights = of_images(jax.lax.stop_gradient, weights)
         pixels = preprocess(part.frames, settings)
         losses = pair_and_read_losses(weights, pixels, sentences, part).sum(0) * share
         return losses @ jnp.array([1.0, config.measure_weight, config.place_weight]), losses
@@ -240,6 +245,15 @@ def _image_gradient(
     parts = jax.tree.map(lambda x: x.reshape(-1, block, *x.shape[1:]), shown)
     nothing = jax.tree.map(jnp.zeros_like, ((weights, sentences), share))
     return jax.lax.scan(add, nothing, parts)[0]
+
+
+def of_images(change: Callable[[Array], Array], weights: dict[str, Any]) -> dict[str, Any]:
+    """The same with the image tower's leaves changed, and its projection's."""
+
+    def leaf(path: tuple, x: Array) -> Array:
+        return change(x) if "['clip'].vision" in jax.tree_util.keystr(path) else x
+
+    return jax.tree_util.tree_map_with_path(leaf, weights)
 
 
 def _draw_classic(classic: Classic, keys: list[list[Array]], size: int) -> list[classic_scenes.ClassicScenes]:

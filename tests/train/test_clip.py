@@ -16,7 +16,7 @@ from envs.humanoid import captions, tasks
 from envs.humanoid.postures import LEGS, Sampler
 from jaxrm.metrics import spearman
 from jaxrm.weights import files
-from train import classic_judge, clip_config, clip_judge, clip_report, clip_start, clip_update, muon
+from train import classic_judge, clip_config, clip_judge, clip_report, clip_start, clip_update, muon, scenes
 from train import clip as program
 from train.config import OURS, PolicyConfig
 from train.folder import RunFolder
@@ -90,6 +90,22 @@ def test_muon_moves_the_matrices_of_the_blocks_alone(scene_clip):
     blocks = [f"['clip'].{tower}.transformer.blocks" for tower in ("vision", "text")]
     last = {"attention.qkv": 3, "attention.out": 2, "mlp.up": 2, "mlp.down": 2}
     assert chosen == {f"{at}.{part}.kernel": ((1,), (axis,)) for at in blocks for part, axis in last.items()}
+
+
+def test_a_locked_image_tower_is_all_that_frames_go_through(scene_clip):
+    """Text, temperature and read-outs go on learning; what embeds frames does not."""
+    weights = {"clip": scene_clip.model, "bias": jnp.float32(1), "places": jnp.ones((2, 2))}
+    changed = clip_update.of_images(jnp.zeros_like, weights)
+    pixels = jnp.ones((1, 64, 64, 3))
+    assert not np.asarray(changed["clip"].encode_pixels(pixels)).any()
+    tokens = jnp.asarray(scene_clip.processor.tokenize(["a humanoid robot kneeling"]))
+    np.testing.assert_array_equal(
+        changed["clip"].encode_tokens(tokens), scene_clip.model.encode_tokens(tokens)
+    )
+    assert changed["bias"] == 1 and changed["places"].all()
+    assert changed["clip"].logit_scale[...] == scene_clip.model.logit_scale[...]
+    with pytest.raises(ValueError, match="name one with --start"):
+        clip_config.ClipConfig(lock_images=True).validate(1)
 
 
 def test_states_of_runs_are_those_that_counted_as_many_of_each(tmp_path):
@@ -228,6 +244,11 @@ def test_training_from_random_weights_and_on_from_them_end_to_end(tmp_path, env)
     program.main(dataclasses.replace(config, start=config.out, out=tmp_path / "on"))
     with pytest.raises(ValueError, match="another size"):
         program.main(dataclasses.replace(config, start=config.out, out=tmp_path / "wide", width=64))
+    program.main(dataclasses.replace(config, start=config.out, out=tmp_path / "words", lock_images=True))
+    frames = np.asarray(scenes.draw(env, jnp.stack([env.mj_model.qpos0] * 2), jax.random.key(0), 64).frames)
+    tiny, words = jaxrm.load_clip(config.out), jaxrm.load_clip(tmp_path / "words")
+    np.testing.assert_allclose(words.embed_images(frames), tiny.embed_images(frames), atol=1e-5)
+    assert np.abs(words.embed_texts(["a robot"]) - tiny.embed_texts(["a robot"])).max() > 1e-3
     clip = jaxrm.load_clip(tmp_path / "on")
     assert clip.embed_images(np.zeros((2, 64, 64, 3), np.uint8)).shape == (2, config.projection)
     assert "AUC" in (config.out / "README.md").read_text()

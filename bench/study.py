@@ -74,7 +74,7 @@ STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "learners": {f"kneeling, {algo}": ("humanoid/kneeling", f"--algo={algo}") for algo in ("ppo", "sac")},
     "wordings": {
-        sentence: (f"humanoid/{task}", f"--goal={sentence}")
+        sentence: (f"humanoid/{task}", "--allow-unknown-words", f"--goal={sentence}")
         for task, others in PARAPHRASES.items()
         for sentence in (TASKS[task].goal, *others)
     },
@@ -161,7 +161,8 @@ def since_best(row: dict[str, Any]) -> list[tuple[float, float] | None]:
     """What each seed's training worlds have lost of success since it was highest, and gained of reward since:
     where both are more than noise, the reward asks for something else. None where either is not known."""
     found: list[tuple[float, float] | None] = []
-    for success, reward in zip(row["success_over_steps"], row.get("reward_over_steps", []), strict=False):
+    successes = row["success_over_steps"]
+    for success, reward in zip(successes, row.get("reward_over_steps", [[]] * len(successes)), strict=True):
         if not (success and reward):
             found.append(None)
             continue

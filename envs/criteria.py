@@ -12,7 +12,7 @@ INF = float("inf")
 
 
 class Bound(NamedTuple):
-    """A measured value that must lie in [low, high]; `slack` is the miss that costs a factor e of truth.
+    """A measured value that must lie in [low, high]; `slack` is the unit in which a miss is counted.
 
     What is measured is a body's own: `envs.humanoid.measure.Measures`, or the few coordinates of a cart.
     """

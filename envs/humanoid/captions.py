@@ -25,8 +25,8 @@ PHRASE_LINKS = (" ", " ", " that is ", " who is ", " is ")
 VERB_LINKS = (" that ", " who ", " ")
 JOINTS = (" ", ", ", " and ")
 BUT = (", ", " and ", " but ", ", but ")
-WORDINGS = 400  # of a claim, at most
-PLAINEST, BARE = 0.3, 0.15  # shares of them with the plainest subject, and with none
+WORDINGS = 400  # drawn at random, of a claim
+PLAINEST, BARE = 0.3, 0.15  # shares of them with the plainest subject, and with none; orders never have one
 # How often to speak of what the tasks ask for, of an arm state, of a posture or a detail; once of all else.
 TASK, ARM, ALONE = 8.0, 6.0, 3.0
 _OF_TASKS = frozenset({
@@ -37,6 +37,7 @@ _OF_TASKS = frozenset({
 # speak.
 TOLD_APART = ("standing", "kneeling", "sitting", "squatting", "lying")
 _KINDS = {
+    "bending": "standing",
     "lotus": "sitting", "splits": "sitting", "legs-ahead": "sitting", "one-leg": "standing",
     "left-leg": "standing", "right-leg": "standing", "one-knee": "kneeling", "left-knee": "kneeling",
     "right-knee": "kneeling", "on-its-back": "lying", "face-down": "lying", "left-side": "lying",
@@ -116,7 +117,7 @@ def said() -> Iterator[tuple[Part, ...]]:
         yield (Part(name),)
         yield (Part(name, negated=True),)
     for posture, arms in itertools.product(POSTURES, ARMS):
-        if (posture, arms) not in HELD_OUT:
+        if not {(posture, arms), (_KINDS.get(posture), arms)} & HELD_OUT:
             yield Part(posture), Part(arms)
     for posture, arms in itertools.product(POSTURES, ("raised", "crossed", "on-hips")):
         yield Part(posture), Part(arms, negated=True)
@@ -158,17 +159,18 @@ def tails(*claim: Part) -> list[Tail]:
     verbs, orders = [*_does(first)], [*_orders(first)]
     for part in rest:
         if part.negated:
-            more = [joint + said for said in phrases_of(part) for joint in BUT]
-            after_verb = [f", {said}" for said in phrases_of(part)]
+            more = [joint + phrase for phrase in phrases_of(part) for joint in BUT]
+            after_verb = [f", {phrase}" for phrase in phrases_of(part)]
         else:
-            more = after_verb = [joint + said for said in phrases_of(part) for joint in JOINTS]
+            more = after_verb = [joint + phrase for phrase in phrases_of(part) for joint in JOINTS]
         phrases = [phrase + end for phrase in phrases for end in more]
         verbs = [verb + end for verb in verbs for end in (*after_verb, *(f" and {x}" for x in _does(part)))]
-        orders = [do + end for do in orders for end in (*after_verb, *(f" and {x}" for x in _orders(part)))]
+        yours = dict.fromkeys(end for tail in after_verb for end in (tail, tail.replace(" its ", " your ")))
+        orders = [do + end for do in orders for end in (*yours, *(f" and {x}" for x in _orders(part)))]
     return [
-        *(Tail(said, (" ",) if said.startswith("without") else PHRASE_LINKS) for said in phrases),
-        *(Tail(said, VERB_LINKS) for said in verbs),
-        *(Tail(said, ()) for said in orders),
+        *(Tail(text, (" ",) if text.startswith("without") else PHRASE_LINKS) for text in phrases),
+        *(Tail(text, VERB_LINKS) for text in verbs),
+        *(Tail(text, ()) for text in orders),
     ]
 
 

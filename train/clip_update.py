@@ -247,7 +247,7 @@ def _image_gradient(
     return jax.lax.scan(add, nothing, parts)[0]
 
 
-def of_images(change: Callable[[Array], Array], weights: dict[str, Any]) -> dict[str, Any]:
+def of_images(change: Callable[[Array], Array], weights: Any) -> Any:
     """The same with the image tower's leaves changed, and its projection's."""
 
     def leaf(path: tuple, x: Array) -> Array:

@@ -1,5 +1,6 @@
 """Sentences about a humanoid, each with its degree of truth in a measured posture."""
 
+import functools
 import itertools
 import random
 import zlib
@@ -72,6 +73,7 @@ def misses(measures: Measures) -> Float[Array, "concepts"]:
     return jnp.stack([miss(bounds, measures) for bounds in (*(c.bounds for c in NAMED.values()), SOUND)])
 
 
+@functools.cache
 def claims() -> Claims:
     """All that training speaks of: a posture, arms, and whether the body is sound."""
     every = list(said())

@@ -15,12 +15,13 @@ from jaxtyping import Array, Bool, Float, UInt8
 from envs.claims import is_held_out
 from envs.criteria import Bound, miss
 from envs.humanoid import captions
-from envs.humanoid.concepts import ARMS, DETAILS, NAMED, POSTURES, SIDES, SOUND
+from envs.humanoid.concepts import ARMS, NAMED, POSTURES, SIDES, SOUND
 from envs.humanoid.env import Humanoid
 from envs.humanoid.measure import Measures
 from envs.humanoid.paraphrases import PARAPHRASES
 from envs.humanoid.postures import LEGS, Sampler
 from envs.humanoid.tasks import CAMERA, TASKS
+from envs.humanoid.words import WORDS
 from jaxrm.metrics import roc_auc, spearman
 from jaxrm.render import Camera, render
 from jaxrm.weights.clip import ClipCheckpoint
@@ -180,10 +181,8 @@ def _auc(scores: Float[np.ndarray, "n"], labels: Bool[np.ndarray, "n"]) -> float
 def _prompts(seen: Seen) -> tuple[dict[str, float], dict[str, float]]:
     """Against the predicate, of all states and of those that do not miss it by less than `CLEAR`."""
     bounds = {task.goal: task.bounds for task in TASKS.values()}
-    for concept in POSTURES.values():
-        bounds.setdefault(f"{SUBJECT} {concept.phrases[0]}", concept.bounds + SOUND)
-    for concept in (*ARMS.values(), *DETAILS.values()):
-        bounds[f"{SUBJECT} {concept.phrases[0]}"] = concept.bounds
+    for name, concept in NAMED.items():
+        bounds.setdefault(f"{SUBJECT} {WORDS[name].phrases[0]}", concept + SOUND * (name in POSTURES))
     every, clear = {}, {}
     for sentence, wanted in bounds.items():
         misses, scores = seen.misses(wanted), seen.scores(sentence)
@@ -196,8 +195,8 @@ def _prompts(seen: Seen) -> tuple[dict[str, float], dict[str, float]]:
 def _combinations(seen: Seen) -> dict[str, float]:
     result = {}
     for posture, arms in sorted(captions.HELD_OUT):
-        sentence = f"{SUBJECT} {POSTURES[posture].phrases[0]}, {ARMS[arms].phrases[0]}"
-        labels = seen.labels(POSTURES[posture].bounds + ARMS[arms].bounds + SOUND)
+        sentence = f"{SUBJECT} {WORDS[posture].phrases[0]}, {WORDS[arms].phrases[0]}"
+        labels = seen.labels(POSTURES[posture] + ARMS[arms] + SOUND)
         result[sentence] = _auc(seen.scores(sentence), labels)
     return result
 
@@ -206,7 +205,7 @@ def _denials(seen: Seen) -> dict[str, float]:
     result = {}
     for name in (*POSTURES, *ARMS):
         sentence = f"{SUBJECT} {captions.phrases_of(captions.Part(name, negated=True))[0]}"
-        result[sentence] = _auc(seen.scores(sentence), ~seen.labels(NAMED[name].bounds))
+        result[sentence] = _auc(seen.scores(sentence), ~seen.labels(NAMED[name]))
     return result
 
 
@@ -215,8 +214,8 @@ def _contrasts(seen: Seen) -> dict[str, float]:
     result = {}
     for posture, other in itertools.permutations(captions.TOLD_APART, 2):
         denied = captions.phrases_of(captions.Part(other, negated=True))[0]
-        sentence = f"{SUBJECT} {POSTURES[posture].phrases[0]}, {denied}"
-        result[sentence] = _auc(seen.scores(sentence), seen.labels(POSTURES[posture].bounds + SOUND))
+        sentence = f"{SUBJECT} {WORDS[posture].phrases[0]}, {denied}"
+        result[sentence] = _auc(seen.scores(sentence), seen.labels(POSTURES[posture] + SOUND))
     return result
 
 
@@ -227,9 +226,9 @@ def _sides(seen: Seen) -> dict[str, float]:
         if side is None:
             continue
         other = SIDES[1 - SIDES.index(side)]
-        mine, theirs = seen.labels(concept.bounds), seen.labels(NAMED[name.replace(side, other)].bounds)
+        mine, theirs = seen.labels(concept), seen.labels(NAMED[name.replace(side, other)])
         either = mine ^ theirs
-        sentence = f"{SUBJECT} {concept.phrases[0]}"
+        sentence = f"{SUBJECT} {WORDS[name].phrases[0]}"
         result[sentence] = _auc(seen.scores(sentence)[either], mine[either])
     return result
 

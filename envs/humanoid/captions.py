@@ -15,6 +15,7 @@ from envs.claims import OPENINGS, Claims
 from envs.criteria import miss
 from envs.humanoid.concepts import ARMS, DETAILS, NAMED, POSTURES, SOUND
 from envs.humanoid.measure import Measures
+from envs.humanoid.words import WORDS
 
 SUBJECTS = (
     "a humanoid robot", "the humanoid robot", "humanoid robot", "a robot", "the robot", "robot", "a humanoid",
@@ -70,7 +71,7 @@ class Tail(NamedTuple):
 
 def misses(measures: Measures) -> Float[Array, "concepts"]:
     """How far a posture is from each concept of `NAMES` and from a sound body, see `criteria.miss`."""
-    return jnp.stack([miss(bounds, measures) for bounds in (*(c.bounds for c in NAMED.values()), SOUND)])
+    return jnp.stack([miss(bounds, measures) for bounds in (*NAMED.values(), SOUND)])
 
 
 @functools.cache
@@ -177,19 +178,19 @@ def tails(*claim: Part) -> list[Tail]:
 
 
 def phrases_of(part: Part) -> tuple[str, ...]:
-    phrases = NAMED[part.name].phrases
+    phrases = WORDS[part.name].phrases
     if not part.negated:
         return phrases
     return tuple(f"without {p[5:]}" if p.startswith("with ") else f"not {p}" for p in phrases)
 
 
 def _does(part: Part) -> Iterator[str]:
-    for does in NAMED[part.name].verbs:
+    for does in WORDS[part.name].verbs:
         yield f"does not {_infinitive(does)}" if part.negated else does
 
 
 def _orders(part: Part) -> Iterator[str]:
-    for does in NAMED[part.name].verbs:
+    for does in WORDS[part.name].verbs:
         do = _infinitive(does)
         for order in dict.fromkeys((do, do.replace(" its ", " your "))):
             yield f"do not {order}" if part.negated else order
@@ -211,7 +212,7 @@ def _described(*claim: Part) -> Iterator[str]:
 
 def attributive(name: str) -> Iterator[str]:
     """Of one concept: 'a kneeling robot', 'a robot in a kneeling position'."""
-    for adjective in NAMED[name].adjectives:
+    for adjective in WORDS[name].adjectives:
         article = "an" if adjective[0] in "aeiou" else "a"
         for noun, opening in itertools.product(
             ("humanoid robot", "robot", "humanoid", "person"), dict.fromkeys(OPENINGS)

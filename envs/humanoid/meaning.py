@@ -50,7 +50,7 @@ def bounds_of(sentence: str) -> tuple[Bound, ...] | None:
     names = concepts_of(sentence)
     if names is None:
         return None
-    bounds = tuple(bound for name in names for bound in NAMED[name].bounds)
+    bounds = tuple(bound for name in names for bound in NAMED[name])
     return bounds + SOUND if POSTURES.keys() & set(names) else bounds
 
 

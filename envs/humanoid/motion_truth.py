@@ -34,7 +34,7 @@ def _down(side: int) -> Bound:
 
 def _posture(legs: str) -> tuple[Bound, ...]:
     """Who sits in these films has its legs ahead."""
-    return POSTURES["legs-ahead" if legs == "sitting" else legs].bounds
+    return POSTURES["legs-ahead" if legs == "sitting" else legs]
 
 
 def _unsteady(measures: Measures) -> Float[Array, ""]:
@@ -46,16 +46,16 @@ def _unsteady(measures: Measures) -> Float[Array, ""]:
 _STEADY = Bound("stands, kneels or sits", _unsteady, -INF, 0.0, 1.0)
 # What can begin or end an action. `facing` does the same for turns, whose end lies in the past as well.
 CONDITIONS: dict[str, tuple[Bound, ...]] = {
-    "standing": POSTURES["standing"].bounds,
+    "standing": POSTURES["standing"],
     # within the tolerance a body that sits low on its heels is no other than one with its legs ahead
     "kneeling": (
-        *POSTURES["kneeling"].bounds,
+        *POSTURES["kneeling"],
         Bound("feet behind", lambda m: m.ankle_ahead, -INF, 0.2, 0.2),
     ),
     "sitting": _posture("sitting"),
-    "bending": POSTURES["bending"].bounds,
-    "left leg up": POSTURES["right-leg"].bounds,  # stands on the right one
-    "right leg up": POSTURES["left-leg"].bounds,
+    "bending": POSTURES["bending"],
+    "left leg up": POSTURES["right-leg"],  # stands on the right one
+    "right leg up": POSTURES["left-leg"],
     "down": (_down(_RIGHT), _down(_LEFT), _STEADY),
     "left": (_up(_LEFT), _down(_RIGHT), _STEADY),
     "right": (_up(_RIGHT), _down(_LEFT), _STEADY),

@@ -38,7 +38,7 @@ class Task(NamedTuple):
 
     @property
     def bounds(self) -> tuple[Bound, ...]:
-        return POSTURES[self.posture].bounds + (ARMS[self.arms].bounds if self.arms else ()) + SOUND
+        return POSTURES[self.posture] + (ARMS[self.arms] if self.arms else ()) + SOUND
 
 
 TASKS = {

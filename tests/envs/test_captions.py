@@ -96,7 +96,7 @@ def test_no_posture_is_told_from_its_own_kind():
     for claim in captions.said():
         names = [part.name for part in claim if part.negated]
         if len(claim) == 2 and names and names[0] in captions.TOLD_APART:
-            bounds, denied = (POSTURES[name].bounds for name in (claim[0].name, names[0]))
+            bounds, denied = (POSTURES[name] for name in (claim[0].name, names[0]))
             assert set(denied) - set(bounds), claim
 
 

@@ -220,7 +220,7 @@ def test_degree_slopes_from_standing_to_kneeling(sampler, put, measures):
     """No valley on the way: the truth of the claim rises along the path."""
     begin, end = posture(sampler, put, "standing"), posture(sampler, put, "kneeling")
     path = [put((1 - s) * begin[7:] + s * end[7:], 0.0, 0.0, 0.0, 0.0) for s in np.linspace(0, 1, 11)]
-    bounds = concepts.POSTURES["kneeling"].bounds
+    bounds = concepts.POSTURES["kneeling"]
     degrees = [float(criteria.degree(bounds, measures(qpos))) for qpos in path]
     assert np.all(np.diff(degrees) >= 0) and degrees[0] < 0.2 and degrees[-1] == 1.0
 

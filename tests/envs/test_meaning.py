@@ -78,7 +78,7 @@ def test_what_captions_say_and_what_they_never_do(sentence, known):
 def test_a_body_is_judged_by_what_it_was_told():
     env = envs.make("humanoid/kneeling")
     other = told(env, "a robot standing with one arm raised")
-    assert other.bounds == POSTURES["standing"].bounds + ARMS["one-raised"].bounds + SOUND
+    assert other.bounds == POSTURES["standing"] + ARMS["one-raised"] + SOUND
     assert other.goal == "a robot standing with one arm raised" and env.goal == TASKS["kneeling"].goal
     assert told(env, "a humanoid robot dancing") is env
     upright = jnp.asarray(env.mj_model.qpos0).at[2].set(START_HEIGHT)

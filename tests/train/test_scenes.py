@@ -38,6 +38,6 @@ def test_cameras_are_near_or_far_from_the_body():
 def test_bodies_are_pulled_to_what_is_claimed(env):
     parts = np.array([captions.parts_of("kneeling")])
     states = scenes.pulled_states(env, jax.random.key(0), 32, parts)
-    bounds = POSTURES["kneeling"].bounds + SOUND
+    bounds = POSTURES["kneeling"] + SOUND
     held = jax.jit(jax.vmap(lambda qpos: holds(bounds, env.measures(env.pose_at(qpos)))))(states)
     assert held.mean() > 0.3

@@ -14,7 +14,7 @@ from envs import criteria, quaternion
 from envs.drawn import Drawn
 from envs.humanoid import body
 from envs.humanoid.concepts import ALL
-from envs.humanoid.meaning import bounds_of
+from envs.humanoid.meaning import Meaning, meaning_of
 from envs.humanoid.measure import Measures, measure
 from envs.kinematics import Kinematics
 from envs.physics import Physics, is_sane, simulate
@@ -47,7 +47,7 @@ class Humanoid(Drawn):
         if episode_length < 1:
             raise ValueError(f"episode_length is {episode_length}; it must be at least 1")
         self.name, self.goal, self.baseline, self.camera = name, goal, baseline, camera
-        self._judge_by(bounds)
+        self._judge_by(Meaning(bounds))
         self.episode_length = episode_length
         self.mj_model = body.make_spec(control, skin).compile()
         self.scene = Scene.from_mujoco(self.mj_model)
@@ -63,31 +63,34 @@ class Humanoid(Drawn):
         )
         self.observation_size = self._observe(self._physics_at(self._start)).shape[0]
 
-    def _judge_by(self, bounds: tuple[criteria.Bound, ...]) -> None:
-        self.bounds = bounds
+    def _judge_by(self, meaning: Meaning) -> None:
+        self.bounds, self.denied = meaning
         # those that may count: where language knows all, its own, and tasks differ in their variables alone
-        self.judged = ALL if set(bounds) <= set(ALL) else bounds
-        self._chosen: Any = np.array([bound in bounds for bound in self.judged])
+        used = self.bounds + self.denied
+        self.judged = ALL if set(used) <= set(ALL) else used
+        self._chosen: Any = np.array([bound in self.bounds for bound in self.judged])
+        self._denied: Any = np.array([bound in self.denied for bound in self.judged])
 
     @property
     def variables(self) -> Any:
-        """Camera, and which bounds count."""
-        return jax.tree.map(jnp.asarray, (self.camera, self._chosen))
+        """Camera, and which bounds count for and against success."""
+        return jax.tree.map(jnp.asarray, (self.camera, self._chosen, self._denied))
 
     def varied(self, variables: Any) -> "Humanoid":
         """The same body with another task's `variables`; they may be traced."""
         new = copy.copy(self)
-        new.camera, new._chosen = variables
+        new.camera, new._chosen, new._denied = variables
         return new
 
     def told(self, sentence: str) -> "Humanoid":
-        """The same body and camera, judged by what a sentence claims; unchanged where nobody knows that."""
-        bounds = bounds_of(sentence)
-        if bounds is None:
+        """The same body and camera, judged by what a sentence claims and denies; unchanged where nobody knows
+        that."""
+        meaning = meaning_of(sentence)
+        if meaning is None:
             return self
         new = copy.copy(self)
         new.goal = sentence
-        new._judge_by(bounds)
+        new._judge_by(meaning)
         return new
 
     def starting(self, elsewhere: Callable[[Array], Float[Array, "nq"]], share: float) -> "Humanoid":
@@ -138,11 +141,16 @@ class Humanoid(Drawn):
         return measure(self.mj_model, self.kinematics(pose))
 
     def success(self, pose: Pose) -> Bool[Array, ""]:
-        return criteria.holds(self.judged, self.measures(pose), self._chosen)
+        measures = self.measures(pose)
+        denied = self._denied.any() & criteria.holds(self.judged, measures, self._denied)
+        return criteria.holds(self.judged, measures, self._chosen) & ~denied
 
     def progress(self, pose: Pose) -> Float[Array, ""]:
-        """`exp(-miss)`, see `criteria.degree`: 1 exactly where `success` holds."""
-        return criteria.degree(self.judged, self.measures(pose), self._chosen)
+        """`exp(-miss)`, see `criteria.degree`: 1 exactly where `success` holds; times 1 less that of what is
+        denied, where anything is."""
+        measures = self.measures(pose)
+        denied = self._denied.any() * criteria.degree(self.judged, measures, self._denied)
+        return criteria.degree(self.judged, measures, self._chosen) * (1 - denied)
 
 
 def _start_noise(key: Array, size: int) -> Array:

@@ -1,10 +1,10 @@
-"""From a sentence back to what it claims of a humanoid: `captions.wordings` turned round, for what is not
-denied."""
+"""From a sentence back to what it claims and denies of a humanoid: `captions.wordings` turned round."""
 
 import functools
 import itertools
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from envs.claims import OPENINGS
 from envs.criteria import Bound
@@ -35,30 +35,41 @@ _SUBJECT = f"(?:{_any_of(OPENINGS)})(?:{_any_of(SUBJECTS)})"
 _HEAD = re.compile(f"{_SUBJECT}(?:{_any_of((*PHRASE_LINKS, *VERB_LINKS))})(?=\\S)")
 
 
-def concepts_of(sentence: str) -> tuple[str, ...] | None:
-    """Names of what a sentence claims, a posture first; None: it is not of the language that captions speak,
-    claims nothing, or denies something.
+class Meaning(NamedTuple):
+    """What must hold of a state for a sentence to be true of it, and what must not hold as a whole."""
+
+    bounds: tuple[Bound, ...]
+    denied: tuple[Bound, ...] = ()
+
+
+def parts_of(sentence: str) -> tuple[Part, ...] | None:
+    """What a sentence claims, a posture first, and what it denies; None: it is not of the language that
+    captions speak, or says nothing.
     """
-    return _tails().get(_tail(sentence)) or _described(_plain(sentence))
+    tail = _tail(sentence)
+    known = _tails().get(tail) or _described(_plain(sentence))
+    return known or _denials().get(tail)
 
 
-def bounds_of(sentence: str) -> tuple[Bound, ...] | None:
-    """What a state must meet for the sentence to be true of it; a posture is claimed of a sound body alone.
+def meaning_of(sentence: str) -> Meaning | None:
+    """What judges a state by a sentence; a posture is claimed of a sound body alone.
 
-    None: nobody knows, see `concepts_of`.
+    None: nobody knows, see `parts_of`.
     """
-    names = concepts_of(sentence)
-    if names is None:
+    parts = parts_of(sentence)
+    if parts is None:
         return None
-    bounds = tuple(bound for name in names for bound in NAMED[name])
-    return bounds + SOUND if POSTURES.keys() & set(names) else bounds
+    claimed = [part.name for part in parts if not part.negated]
+    bounds = tuple(bound for name in claimed for bound in NAMED[name])
+    denied = tuple(bound for part in parts if part.negated for bound in NAMED[part.name])
+    return Meaning(bounds + SOUND if POSTURES.keys() & set(claimed) else bounds, denied)
 
 
 def is_caption(sentence: str) -> bool:
-    """Whether captions of training speak so: also denials and postures in detail, which have no bounds here,
-    and of a posture with arms that they never claim."""
+    """Whether captions of training speak so: also of postures in detail, which have no bounds here, and of a
+    posture with arms that they never claim."""
     nothing = re.fullmatch(_SUBJECT, _plain(sentence)) is not None
-    return nothing or concepts_of(sentence) is not None or _tail(sentence) in _said()
+    return nothing or parts_of(sentence) is not None or _tail(sentence) in _said()
 
 
 def _tail(sentence: str) -> str:
@@ -68,14 +79,14 @@ def _tail(sentence: str) -> str:
     return plain[head.end() :] if head else plain
 
 
-def _described(plain: str) -> tuple[str, ...] | None:
+def _described(plain: str) -> tuple[Part, ...] | None:
     """Of 'a kneeling robot', and of what its arms do."""
     known, found = _attributives()
     if (who := found.match(plain)) is None:
         return None
     posture, rest = known[who[0]], plain[who.end() :].removeprefix(" ")
     arms = _arms().get(rest.removeprefix("and "))
-    return posture if not rest else (*posture, arms) if arms else None
+    return (Part(posture),) if not rest else (Part(posture), Part(arms)) if arms else None
 
 
 @functools.cache
@@ -84,13 +95,25 @@ def _said() -> frozenset[str]:
 
 
 @functools.cache
-def _tails() -> dict[str, tuple[str, ...]]:
-    """What may follow the subject -> the concepts that it claims: one, or a posture with arms. Not one with a
+def _tails() -> dict[str, tuple[Part, ...]]:
+    """What may follow the subject -> what it claims: one concept, or a posture with arms. Not one with a
     detail: its bounds may exclude the posture's, as those of leaning do for a body that stands."""
-    known: dict[str, tuple[str, ...]] = {}
-    for names in (*((name,) for name in NAMED), *itertools.product(POSTURES, ARMS)):
-        for tail in tails(*map(Part, names)):
-            known.setdefault(_plain(tail.text), names)
+    claims = (*((name,) for name in NAMED), *itertools.product(POSTURES, ARMS))
+    return _by_tail(tuple(map(Part, names)) for names in claims)
+
+
+@functools.cache
+def _denials() -> dict[str, tuple[Part, ...]]:
+    """The same of what denies one concept; a posture's own claim comes first."""
+    armless = itertools.product(map(Part, POSTURES), (Part(arms, negated=True) for arms in ARMS))
+    return _by_tail((*(claim for claim in said() if claim and claim[-1].negated), *armless))
+
+
+def _by_tail(claims: Iterable[tuple[Part, ...]]) -> dict[str, tuple[Part, ...]]:
+    known: dict[str, tuple[Part, ...]] = {}
+    for claim in claims:
+        for tail in tails(*claim):
+            known.setdefault(_plain(tail.text), claim)
     return known
 
 
@@ -100,6 +123,6 @@ def _arms() -> dict[str, str]:
 
 
 @functools.cache
-def _attributives() -> tuple[dict[str, tuple[str, ...]], re.Pattern[str]]:
-    known = {_plain(who): (name,) for name in NAMED for who in attributive(name)}
+def _attributives() -> tuple[dict[str, str], re.Pattern[str]]:
+    known = {_plain(who): name for name in NAMED for who in attributive(name)}
     return known, re.compile(f"(?:{_any_of(known)})(?![^ ])")

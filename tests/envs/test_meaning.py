@@ -1,4 +1,4 @@
-"""What a sentence claims is read back from it, and judges a body that is told it."""
+"""What a sentence claims and denies is read back from it, and judges a body that is told it."""
 
 import jax.numpy as jnp
 import pytest
@@ -7,7 +7,7 @@ import envs
 from envs.humanoid import captions
 from envs.humanoid.body import START_HEIGHT
 from envs.humanoid.concepts import ARMS, DETAILS, POSTURES, SOUND
-from envs.humanoid.meaning import bounds_of, concepts_of, is_caption
+from envs.humanoid.meaning import Meaning, is_caption, meaning_of, parts_of
 from envs.humanoid.tasks import TASKS
 from envs.types import told
 
@@ -15,32 +15,37 @@ from envs.types import told
 def test_every_wording_says_what_it_was_made_of():
     claims = captions.claims()
     for parts, denied, wordings in zip(claims.parts, claims.negated, claims.wordings, strict=True):
-        made_of = tuple(captions.NAMES[i] for i in parts[:2] if i >= 0)
-        detailed = len(made_of) == 2 and made_of[1] in DETAILS
+        numbered = zip(parts[:2], denied[:2].tolist(), strict=True)
+        made_of = tuple(captions.Part(captions.NAMES[i], no) for i, no in numbered if i >= 0)
+        detailed = len(made_of) == 2 and made_of[1].name in DETAILS
         for sentence in wordings:
-            known = None if denied.any() or detailed or not made_of else made_of
-            assert concepts_of(sentence) == known, sentence
+            assert parts_of(sentence) == (None if detailed or not made_of else made_of), sentence
 
 
 def test_what_was_held_out_from_training_is_known_too():
     for posture, arms in captions.HELD_OUT:
         for sentence in captions.claim(posture, arms):
-            assert concepts_of(sentence) == (posture, arms), sentence
+            assert said_of(sentence) == (posture, arms), sentence
 
 
 def test_a_task_is_what_its_prompt_says():
     for task in TASKS.values():
-        assert bounds_of(task.goal) == task.bounds
+        assert meaning_of(task.goal) == Meaning(task.bounds)
+
+
+def said_of(sentence):
+    """Names of what is claimed, "not NAME" of what is denied."""
+    parts = parts_of(sentence)
+    return parts and tuple("not " * part.negated + part.name for part in parts)
 
 
 @pytest.mark.parametrize(
     "sentence",
     ["", "robots", "a humanoid robot", "a humanoid robot dancing", "a dog kneeling",
-     "a humanoid robot not kneeling", "a humanoid robot kneeling without crossed arms",
-     "a humanoid robot kneeling, sitting"],
+     "a humanoid robot kneeling, not dancing", "a humanoid robot kneeling, sitting"],
 )  # fmt: skip
 def test_what_nobody_can_measure_is_none(sentence):
-    assert concepts_of(sentence) is None and bounds_of(sentence) is None
+    assert parts_of(sentence) is None and meaning_of(sentence) is None
 
 
 @pytest.mark.parametrize(
@@ -49,17 +54,21 @@ def test_what_nobody_can_measure_is_none(sentence):
      "the humanoid is on its knees , with its arms crossed"],
 )  # fmt: skip
 def test_case_spaces_and_marks_do_not_matter(sentence):
-    assert concepts_of(sentence) == ("kneeling", "crossed")
+    assert said_of(sentence) == ("kneeling", "crossed")
 
 
 @pytest.mark.parametrize(
     ("sentence", "names"),
     [("kneeling", ("kneeling",)), ("kneel and raise both arms", ("kneeling", "raised")),
      ("A person kneels down.", ("kneeling",)), ("the robot goes down on one knee", ("one-knee",)),
-     ("it sits cross-legged with folded arms", ("lotus", "crossed")), ("stretch your arms", None)],
+     ("it sits cross-legged with folded arms", ("lotus", "crossed")), ("stretch your arms", None),
+     ("a humanoid robot not kneeling", ("not kneeling",)), ("do not sit", ("not sitting",)),
+     ("kneeling, not standing", ("kneeling", "not standing")),
+     ("a robot without crossed arms", ("not crossed",)),
+     ("a humanoid robot kneeling, without its arms hanging down", ("kneeling", "not hanging"))],
 )  # fmt: skip
 def test_it_is_said_in_many_ways(sentence, names):
-    assert concepts_of(sentence) == names
+    assert said_of(sentence) == names
 
 
 @pytest.mark.parametrize(
@@ -84,6 +93,26 @@ def test_a_body_is_judged_by_what_it_was_told():
     upright = jnp.asarray(env.mj_model.qpos0).at[2].set(START_HEIGHT)
     standing = told(env, TASKS["standing"].goal)
     assert standing.success(env.pose_at(upright)) and not env.success(env.pose_at(upright))
+
+
+def test_a_denial_judges_too():
+    env = envs.make("humanoid/kneeling")
+    upright = env.pose_at(jnp.asarray(env.mj_model.qpos0).at[2].set(START_HEIGHT))
+    for sentence, true in {
+        "a humanoid robot not kneeling": True,
+        "a humanoid robot not standing up": False,
+        "standing, not kneeling": True,
+        "a humanoid robot standing up, without its arms raised": True,
+        "a humanoid robot standing up, without its arms hanging down": bool(
+            ~told(env, "a humanoid robot with its arms hanging down").success(upright)
+        ),
+        "kneeling, not standing": False,
+    }.items():
+        other = told(env, sentence)
+        assert other.goal == sentence and bool(other.success(upright)) == true, sentence
+        assert 0 <= other.progress(upright) <= 1
+    assert told(env, "a humanoid robot not standing up").progress(upright) == 0
+    assert told(env, "a humanoid robot not kneeling").progress(upright) > 0.5
 
 
 def test_who_knows_no_sentences_or_an_order_stays_as_it_is():

@@ -12,7 +12,7 @@ import jaxrm
 import train
 from envs.criteria import Bound
 from envs.humanoid.env import Humanoid
-from envs.humanoid.meaning import bounds_of
+from envs.humanoid.meaning import meaning_of
 from envs.humanoid.postures import LEGS, Sampler
 from envs.types import variables_of, varied
 from train import rewards
@@ -78,7 +78,9 @@ def test_the_truth_of_a_sentence_is_a_reward_where_it_is_known():
         return Parts.build(train.PolicyConfig("humanoid/kneeling", reward="truth", goal=goal))
 
     told = parts("a robot sitting")
-    assert told.env.bounds == bounds_of("a robot sitting") and told.reward.goals == ("a robot sitting",)
+    assert told.env.bounds == meaning_of("a robot sitting").bounds and told.reward.goals == (
+        "a robot sitting",
+    )
     with pytest.raises(ValueError, match="cannot measure 'a robot dancing'"):
         parts("a robot dancing")
 

@@ -159,7 +159,8 @@ def curve(metrics: Path, name: str, points: int = 50) -> list[tuple[int, float]]
 
 def since_best(row: dict[str, Any]) -> list[tuple[float, float] | None]:
     """What each seed's training worlds have lost of success since it was highest, and gained of reward since:
-    where both are more than noise, the reward asks for something else. None where either is not known."""
+    where both are more than noise, the reward asks for something else. Where they never succeeded the loss is
+    nan and the gain that of the whole run. None where either is not known."""
     found: list[tuple[float, float] | None] = []
     successes = row["success_over_steps"]
     for success, reward in zip(successes, row.get("reward_over_steps", [[]] * len(successes)), strict=True):
@@ -169,8 +170,16 @@ def since_best(row: dict[str, Any]) -> list[tuple[float, float] | None]:
         steps, share = np.array(success).T
         paid = np.interp(steps, *np.array(reward).T)
         best = int(np.argmax(share))
-        found.append((float(share[best] - share[-1]), float(paid[-1] - paid[best])))
+        lost = float(share[best] - share[-1]) if share[best] > 0 else float("nan")
+        found.append((lost, float(paid[-1] - paid[best])))
     return found
+
+
+def _told_since(since: tuple[float, float] | None) -> str:
+    if since is None:
+        return "-"
+    lost, gained = since
+    return f"{'never succeeded' if np.isnan(lost) else f'{lost:.0%}'} {gained:+.3f}"
 
 
 def markdown(table: dict[str, Any]) -> str:
@@ -183,7 +192,7 @@ def markdown(table: dict[str, Any]) -> str:
     for name, row in table.items():
         cells = [name, *(_shares(row[figure]) for figure in SHARES)]
         since = since_best(row)
-        cells.append(", ".join("-" if x is None else f"{x[0]:.0%} {x[1]:+.3f}" for x in since) or "-")
+        cells.append(", ".join(map(_told_since, since)) or "-")
         cells += [f"{row['env_steps']:,}", f"{row['wall_seconds'] / 60:.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

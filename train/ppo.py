@@ -75,7 +75,7 @@ class Ppo:
         """What the update learns from, [time, envs, ...]."""
         steps, valid = experience.steps, experience.valid
         advantages, targets = generalized_advantages(
-            scale_rewards(self.config, state.reward_stats, experience.scores),
+            scale_rewards(self.config, state.reward_stats, experience.scores, steps.terminated),
             self.networks.values(state.params, state.obs_stats, steps.obs),
             self.networks.values(state.params, state.obs_stats, steps.next_obs),
             steps.terminated,

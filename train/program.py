@@ -8,6 +8,7 @@ Several runs, a task and a seed each, are a batch axis in front of everything bu
 compiled once, and no number of one run reaches another.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -173,7 +174,10 @@ def _init_state(
     network_key, world_key, stagger_key, shard_key = jax.random.split(key, 4)
     params, opt_state = learner.init(network_key)
     worlds = reset_worlds(env, jax.random.split(world_key, config.num_envs))
-    worlds = stagger(env, worlds, jax.random.split(stagger_key, config.num_envs), reward.stride)
+    # where looks divide an episode, each ends in one: else three worlds in four never see their last state
+    looks = 1 if reward.score is None else math.gcd(config.reward_every, env.episode_length)
+    stride = max(reward.stride, looks)
+    worlds = stagger(env, worlds, jax.random.split(stagger_key, config.num_envs), stride)
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), worlds)
     reward_memory = reward.begin(config.num_envs)
     worlds, reward_memory = jax.tree.map(

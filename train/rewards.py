@@ -192,12 +192,19 @@ def clip_reward(config: PolicyConfig, env: Env, checkpoint: ClipCheckpoint) -> L
     return LoopReward(f"clip ({config.model})", reward.weights, clip.INITIAL_STATE, score, goals)
 
 
-def scale_rewards(config: PolicyConfig, stats: Any, rewards: Array) -> Array:
-    """Shifted and scaled by what was seen so far, so that returns are of order 1; or as they are."""
+def scale_rewards(
+    config: PolicyConfig, stats: Any, rewards: Float[Array, "*batch"], terminated: Bool[Array, "*batch"]
+) -> Float[Array, "*batch"]:
+    """Shifted and scaled by what was seen so far, so that returns are of order 1; or as they are.
+
+    A shift of every reward to come makes no policy better than another, unless episodes end at different
+    times: where one terminated, its last reward carries the shift of all that will not come.
+    """
     if not config.normalize_reward:
         return rewards
     scale = (1.0 - config.gamma) / jnp.maximum(stats.std, 1e-4)
-    return ((rewards - stats.mean) * scale).astype(rewards.dtype)
+    left = jnp.where(terminated, 1.0 / (1.0 - config.gamma), 1.0)  # discounted steps, this one included
+    return ((rewards - stats.mean * left) * scale).astype(rewards.dtype)
 
 
 def in_blocks(judge: Callable[[Any], Any], items: Any, block: int, axes: int | None = None) -> Any:

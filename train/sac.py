@@ -131,7 +131,7 @@ class Sac:
     def draw_batch(self, state: TrainState, memory: replay.Replay, keys: Array) -> Batch:
         """Rewards are normalised as of now, whenever their rows were written."""
         rows = replay.sample(memory, keys, self.config.batch_size // self.config.num_shards)
-        reward = scale_rewards(self.config, state.reward_stats, rows.score)
+        reward = scale_rewards(self.config, state.reward_stats, rows.score, rows.terminated)
         weight = rows.valid.astype(reward.dtype)
         return Batch(rows.obs, rows.action, reward, rows.next_obs, rows.terminated, weight)
 

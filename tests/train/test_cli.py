@@ -5,6 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import envs
@@ -145,6 +146,16 @@ def test_what_would_do_nothing_is_refused(words, message):
         config.validate()
     if "of no use" in message:  # a run that an earlier version began
         dataclasses.replace(config, resume=True).validate()
+
+
+def test_what_a_study_says_of_reward_without_success():
+    steps = [100, 200, 300]
+    rewards = [list(zip(steps, (-0.2, 0.0, 0.3), strict=True))] * 3
+    shares = [list(zip(steps, found, strict=True)) for found in ((0.1, 0.8, 0.5), (0.0, 0.0, 0.0))] + [[]]
+    first, second, unknown = study.since_best({"success_over_steps": shares, "reward_over_steps": rewards})
+    np.testing.assert_allclose(first, (0.3, 0.3))
+    np.testing.assert_allclose(second, (np.nan, 0.5))
+    assert unknown is None
 
 
 def commands() -> list[list[str]]:

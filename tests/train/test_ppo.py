@@ -81,7 +81,8 @@ def test_an_unroll_becomes_samples():
     samples = jax.tree.map(lambda x: x[0], jax.vmap(make, axis_name=AXIS)(one))
 
     values, beyond = (np.asarray(networks.values(params, stats, x)) for x in (obs, next_obs))
-    scaled = (np.asarray(rewards) - 0.5) * (1 - GAMMA) / 2.0
+    left = np.where(terminated, 1 / (1 - GAMMA), 1)  # an end is none of an average state
+    scaled = (np.asarray(rewards) - 0.5 * left) * (1 - GAMMA) / 2.0
     advantages = gae_by_loop(scaled, values, beyond, *map(np.asarray, (terminated, truncated, valid)))
     np.testing.assert_allclose(samples.target, advantages + np.where(valid, values, 0.0), atol=1e-12)
     some = advantages[np.asarray(valid)]
@@ -100,13 +101,30 @@ def test_rewards_are_scaled_so_that_returns_are_of_order_one():
     stats = SimpleNamespace(mean=jnp.float32(2.0), std=jnp.float32(4.0))
     rewards = jnp.array([2.0, 6.0, -2.0], jnp.float32)
     config = PolicyConfig("pendulum", gamma=0.75, normalize_reward=True)
-    scaled = scale_rewards(config, stats, rewards)
+    goes_on = jnp.zeros(3, bool)
+    scaled = scale_rewards(config, stats, rewards, goes_on)
     np.testing.assert_allclose(scaled, [0.0, 0.25, -0.25], rtol=1e-6)
     assert scaled.dtype == rewards.dtype
-    nothing_seen = scale_rewards(config, SimpleNamespace(mean=2.0, std=0.0), rewards)
+    nothing_seen = scale_rewards(config, SimpleNamespace(mean=2.0, std=0.0), rewards, goes_on)
     assert np.isfinite(nothing_seen).all()
     plain = PolicyConfig("pendulum", gamma=0.75, normalize_reward=False)
-    np.testing.assert_array_equal(scale_rewards(plain, stats, rewards), rewards)
+    np.testing.assert_array_equal(scale_rewards(plain, stats, rewards, goes_on), rewards)
+
+
+def test_who_ends_early_loses_as_much_with_scaled_rewards_as_with_plain_ones():
+    """1 a step until the episode terminates: all rewards are the mean, and yet the longer one is better, by
+    as much as before in units of the spread."""
+    config, stats = (
+        PolicyConfig("pendulum", gamma=GAMMA, normalize_reward=True),
+        SimpleNamespace(mean=1.0, std=2.0),
+    )
+    returns = []
+    for length in (3, 40):
+        ends = jnp.arange(length) == length - 1
+        scaled = scale_rewards(config, stats, jnp.ones(length), ends)
+        returns.append(float(scaled @ GAMMA ** jnp.arange(length)))
+    plain = [(1 - GAMMA**length) / (1 - GAMMA) for length in (3, 40)]
+    np.testing.assert_allclose(returns[1] - returns[0], (plain[1] - plain[0]) * (1 - GAMMA) / 2.0, rtol=1e-12)
 
 
 def test_truncation_bootstraps_the_true_final_state_and_termination_nothing():

@@ -161,7 +161,8 @@ def test_a_temperature_that_is_not_tuned_stays():
     params, opt_state = learner.init(jax.random.PRNGKey(0))
     after, _, _ = learner.step(params, opt_state, stats, batch, noise, None)
     assert after["log_temperature"] == params["log_temperature"]
-    assert not np.array_equal(after["critic"]["params"]["MLP_0"]["hidden_0"]["kernel"], 0)
+    kernels = [tree["critic"]["params"]["MLP_0"]["hidden_0"]["kernel"] for tree in (params, after)]
+    assert not np.array_equal(*kernels)
 
 
 def run(settings: PolicyConfig, iterations: int, reward: LoopReward, env=None):

@@ -52,7 +52,7 @@ class PolicyConfig:
     lm: str = OUR_DECODER
     """With likelihood: a decoder LLM, named likewise."""
     lm_dtype: str = "float32"
-    """And what it is computed in, e.g. bfloat16; its weights stay as their file has them."""
+    """And what it is computed in, float32 or bfloat16, in which its weights are then kept, too."""
     interface: str = "fomo-interface"
     """With likelihood: what turns frames into the decoder's input; a directory or one that comes with us."""
     likelihood_form: Literal["describe", "ask"] = "describe"

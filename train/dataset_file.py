@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +23,13 @@ Datasets = dict[str, Dataset]
 
 def seen_by(model: str) -> dict[str, str]:
     """Which weights saw frames, and which oracle judged them."""
-    judged_by = hashlib.sha256(b"".join(Path(str(part.__file__)).read_bytes() for part in ORACLE))
-    weights = tree_digest(jaxrm.load_clip(model).model)
-    return {"weights": weights, "oracle": judged_by.hexdigest()[:16]}
+    return {"weights": tree_digest(jaxrm.load_clip(model).model), "oracle": source_digest(ORACLE)}
+
+
+def source_digest(modules: Sequence[ModuleType]) -> str:
+    """Of what modules say, comments included."""
+    text = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def save(stamp: dict[str, str], datasets: Datasets, file: Path) -> None:

@@ -32,7 +32,7 @@ from train.films import Dataset
 from train.interface_align import align
 from train.interface_config import TrainingConfig
 from train.interface_data import held_out, make_or_load, make_told
-from train.interface_losses import Words, draw_pairs, value_and_slope
+from train.interface_losses import Words, draw_pairs, frozen_lm, value_and_slope
 from train.interface_suite import UNSEEN, judge
 from train.mesh import spread_rows
 from train.origin import check_free
@@ -91,7 +91,7 @@ def prepare(config: TrainingConfig) -> tuple[DecoderCheckpoint, Words]:
     _check_batch(config)
     episodes.files_of(config.episodes)
     jaxrm.load_clip(config.model)
-    lm = jaxrm.load_decoder(config.lm, dtype=config.lm_dtype)
+    lm = frozen_lm(config.lm, config.lm_dtype)
     said = Words.of(lm, config.protocol, config.wordings)
     check_room(lm.model, len(said.reading.before), FRAMES, _longest(said))
     return lm, said

@@ -14,6 +14,7 @@ from rich.console import Console
 import jaxrm
 from jaxrm.weights.files import find, read_json, write_json
 from train.interface_data import Source, held_out, make_or_load
+from train.interface_losses import frozen_lm
 from train.interface_report import TRAINING, read_suite, shown, suite_of
 from train.interface_suite import judge
 from train.trajectories import FAILING
@@ -82,7 +83,7 @@ def judged_again(
     films = make_or_load(Source(models[0], judged, judged, films_seed), data)
     held, suites = held_out(films), {}
     for folder, made in options.items():
-        lm = jaxrm.load_decoder(made["lm"], dtype=made.get("lm_dtype", "float32"))
+        lm = frozen_lm(made["lm"], made.get("lm_dtype", "float32"))
         interface, key = jaxrm.load_interface(folder), jax.random.fold_in(jax.random.key(films_seed), JUDGED)
         found = judge(made["protocol"], lm, interface, held, films[FAILING], key)
         suites[folder] = suite_of(made["protocol"], found)

@@ -21,7 +21,7 @@ class TrainingConfig:
     lm: str = "instruct-lm"
     """The decoder: one that comes with us, a directory, or a hub id."""
     lm_dtype: str = "float32"
-    """What it is computed in, e.g. bfloat16; its weights stay as their file has them."""
+    """What it is computed in, float32 or bfloat16, in which its weights are then kept, too."""
     model: str = "scene-clip-fine"
     """The CLIP whose tower looks."""
     layers: int = 1

@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 
 import jaxrm
-from envs.humanoid import tasks
+from envs.humanoid import body, motions, postures, skins, tasks
 from envs.humanoid.motions import Motions
-from train.dataset_file import Datasets, load, save, seen_by
+from train import films, looks, scenes, trajectories
+from train.dataset_file import Datasets, load, save, seen_by, source_digest
 from train.films import Dataset, maker
 from train.trajectories import FAILING, FREE, SPLITS
 
+MAKERS = (body, films, looks, motions, postures, scenes, skins, trajectories)  # of them films follow
 TASK = "standing"  # whose body and scene the trajectories are of
 TOLD = 0x746F6C64  # stream of keys
 BLOCK = 256  # trajectories a call of the compiled program
@@ -38,8 +40,10 @@ class Source(NamedTuple):
     seed: int
 
     def stamp(self) -> dict[str, str]:
-        """What a file made of it must say: also which weights saw, and which oracle judged."""
-        return {name: str(value) for name, value in self._asdict().items()} | seen_by(self.model)
+        """What a file made of it must say: also how bodies moved and were filmed, which weights saw, and
+        which oracle judged."""
+        told = {name: str(value) for name, value in self._asdict().items()}
+        return told | {"makers": source_digest(MAKERS)} | seen_by(self.model)
 
 
 def names() -> tuple[str, ...]:
@@ -81,12 +85,12 @@ def make_some(model: str, number: int, count: int, seed: int) -> Dataset:
     """
     build = _maker(model, min(BLOCK, count))
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), TOLD))
-    films = build(keys[0], count).done_only(), build(keys[1], count, FREE, (number,)).done_only()
-    if not len(films[1].embeddings):
+    made = build(keys[0], count).done_only(), build(keys[1], count, FREE, (number,)).done_only()
+    if not len(made[1].embeddings):
         raise ValueError(
             f"none of {count} films shows what the interface is to learn: give more --interface-films"
         )
-    return jax.tree.map(lambda *x: jnp.concatenate(x), *films)
+    return jax.tree.map(lambda *x: jnp.concatenate(x), *made)
 
 
 @functools.cache  # compiled once for all that a training makes

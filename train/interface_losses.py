@@ -22,7 +22,7 @@ from jaxrm.models.interface import Interface
 from jaxrm.rewards.likelihood import Trajectories, tail_scores
 from jaxrm.rewards.prompts import ASK, DESCRIBE, Prompt, Tails, ask, describe
 from jaxrm.rewards.protocols import Reading, told_apart
-from jaxrm.weights import DecoderCheckpoint
+from jaxrm.weights import DecoderCheckpoint, load_decoder
 from train.films import Dataset
 from train.progress import draw_prefixes, is_done, lies, ranked, until
 from train.spoil import SPOILED, change_instructions, spoil
@@ -32,6 +32,11 @@ Protocol = Literal["ml", "contrastive", "success"]
 PROTOCOLS = ("ml", "contrastive", "success")
 NEVER = -1e9  # logit
 RANKED = 0.5  # weight of the order of prefixes
+
+
+def frozen_lm(name: str, dtype: str) -> DecoderCheckpoint:
+    """A decoder that nothing trains: computed in bfloat16, its weights are kept in it, too."""
+    return load_decoder(name, dtype=dtype, param_dtype=dtype if dtype == "bfloat16" else None)
 
 
 _MOST = {"others": None, "spoiled": len(SPOILED), "changed": len(CHANGES), "failing": None, "prefixes": None}

@@ -45,6 +45,7 @@ from jaxrm.types import Pose
 from jaxrm.weights.embed import run
 from train import episodes
 from train.config import PolicyConfig
+from train.interface_losses import frozen_lm
 from train.likelihood_update import Learning, Learnt, Lesson, Seen, number_of
 from train.rewards import (
     Looks,
@@ -321,7 +322,7 @@ def make(config: PolicyConfig, env: Env) -> LoopReward:
     """
     frames = frames_of_episode(config, env)
     (goal,) = config.goals or (env.goal,)
-    lm = jaxrm.load_decoder(config.lm, dtype=config.lm_dtype)
+    lm = frozen_lm(config.lm, config.lm_dtype)
     reward = LikelihoodReward.create(
         jaxrm.load_clip(config.model),
         lm,

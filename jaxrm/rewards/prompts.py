@@ -1,6 +1,7 @@
 """What a decoder LLM reads around a trajectory: words before the frames, and words behind them with the
 instruction, whose likelihood is asked for."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -94,8 +95,8 @@ def describe(
 ) -> Tails:
     """Tails [n, m] that end with the instructions, whose tokens are scored; padded behind.
 
-    The decoder's end of text, where it has one, stands behind each and is scored too: without it nothing is
-    wrong with "kneels down" where a film shows it and then more.
+    The decoder's end of text stands behind each and is scored too: without it nothing is wrong with "kneels
+    down" where a film shows it and then more. Who has none gets a warning that says so.
 
     Raises:
       TypeError, ValueError: no list of sentences, an empty one, or a template that goes on behind them.
@@ -106,6 +107,12 @@ def describe(
     check_texts(instructions)
     behind = processor.encode(prompt.behind)
     end = processor.config.eos_token_ids[:1]
+    if not end:
+        warnings.warn(
+            "the decoder has no end-of-text token (eos_token_id): an instruction then counts as likely where "
+            "a film shows it and more",
+            stacklevel=2,
+        )
     tokens, mask = pad([[*behind, *processor.encode(prompt.space + text), *end] for text in instructions])
     scored = mask & (np.arange(tokens.shape[1]) >= len(behind))
     return Tails(jnp.asarray(tokens), jnp.asarray(mask), jnp.asarray(scored), len(behind))

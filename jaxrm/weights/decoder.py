@@ -1,9 +1,11 @@
 """A decoder LLM with its tokeniser: loaded and used."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +16,12 @@ from jaxrm.models.decoder import Decoder, DecoderConfig
 from jaxrm.models.span import span_log_probs
 from jaxrm.weights import files
 from jaxrm.weights.checkpoint import Checkpoint, Options
-from jaxrm.weights.decoder_text import DecoderProcessor
+from jaxrm.weights.decoder_fields import parse_ends
+from jaxrm.weights.decoder_text import GENERATION_CONFIG, DecoderProcessor, read_told, special_id
 from jaxrm.weights.embed import check_batch
 from jaxrm.weights.family import Family, read_family, require
 from jaxrm.weights.table import WeightsError, to_tree
+from jaxrm.weights.tokens import TOKENIZER, read_tokenizer
 
 _HEADS = ("lm_head.weight", "embed_out.weight")
 
@@ -126,13 +130,31 @@ def load_decoder(
     require(family, directory, "load_decoder")
     with files.naming(directory / family.config_file):
         config = family.parse_config(given, options.dtype)
-    config = config.with_attention(options.attention)
+    config = _with_ends(config.with_attention(options.attention), given, directory)
     weights, others = family.sort(files.read_tensors(directory, (family.weights_file,)))
     weights = _without_tied_head(family, config, weights)
     model = to_tree(family.table(config), Decoder.abstract(config), weights)
     if options.param_dtype is not None:
         model = model.with_param_dtype(options.param_dtype)
     return DecoderCheckpoint(model, DecoderProcessor(directory, config), others)
+
+
+def _with_ends(config: DecoderConfig, given: Mapping[str, Any], directory: Path) -> DecoderConfig:
+    """What begins and ends a text where config.json does not speak of it, as MPT's does not: what
+    generation_config.json says or, failing that, the tokeniser's config."""
+    had = {"bos_token_id": config.bos_token_id, "eos_token_id": list(config.eos_token_ids) or None}
+    missing = [name for name, value in had.items() if value is None and name not in given]
+    if not missing:
+        return config
+    path = directory / GENERATION_CONFIG
+    generation, told = files.read_json(path) if path.is_file() else {}, read_told(directory)
+    tokenizer = read_tokenizer(directory / TOKENIZER) if told and (directory / TOKENIZER).is_file() else None
+    for name in missing:
+        had[name] = generation.get(name)
+        if had[name] is None and tokenizer is not None:
+            had[name] = special_id(told, name.removesuffix("_id"), tokenizer)
+    with files.naming(path):
+        return replace(config, **parse_ends(had, config.vocabulary))
 
 
 def _without_tied_head(

@@ -131,9 +131,12 @@ def _refuse_windows(given: Mapping[str, Any], layers: int) -> None:
         if any(kind != "full_attention" for kind in kinds):
             raise ValueError(f"layer_types is {kinds}: only 'full_attention' is supported")
         return
+    if not given.get("use_sliding_window") or given.get("sliding_window", 4096) is None:
+        return
     first = given.get("max_window_layers")
-    first = 28 if first is None else check("max_window_layers", first, int)
-    if given.get("use_sliding_window") and given.get("sliding_window", 4096) is not None and first < layers:
+    if first != 0:
+        first = 28 if first is None else check("max_window_layers", first, int)
+    if first < layers:
         raise ValueError(
             f"use_sliding_window is true, from layer max_window_layers, {first}, on: only attention to "
             "everything before is supported"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from jaxrm.models.blocks import BlocksConfig
 from jaxrm.models.decoder import DecoderConfig
-from jaxrm.weights.decoder_fields import format_ends, head_width, parse_ends, read_fields, refuse
+from jaxrm.weights.decoder_fields import check, format_ends, head_width, parse_ends, read_fields, refuse
 from jaxrm.weights.decoder_rows import QkvRow, block_rows
 from jaxrm.weights.fields import LINEAR, present
 from jaxrm.weights.table import Row
@@ -26,6 +26,7 @@ _DEFAULTS = {
     "layer_norm_epsilon": 1e-5,
 }
 _ATTENTION = {"alibi": True, "alibi_bias_max": 8.0, "prefix_lm": False, "qk_ln": False}
+_NORMS = ("layernorm", "low_precision_layernorm")  # of the same numbers, up to rounding
 _LAYER = "transformer.blocks.{layer}"
 # Ours -> the names in "mpt" and in "mosaic_gpt".
 _BLOCK = {
@@ -62,15 +63,17 @@ def parse_config(given: Mapping[str, Any], dtype: str = "float32") -> DecoderCon
     """config.json -> our config; a missing field takes the library's default.
 
     Raises:
-      ValueError: anything but a causal decoder with linear biases, one head of keys a query, tied embeddings
-        and no bias, which are all that was published.
+      ValueError: anything but a causal decoder with linear biases, one head of keys a query, layer norms,
+        tied embeddings and no bias, which are all that was published.
     """
     kind: Literal["mpt", "mosaic_gpt"] = given.get("model_type", "mpt")
-    fields = read_fields(given, _DEFAULTS, attn_config=dict, expansion_ratio=int, mlp_ratio=int)
+    fields = read_fields(given, _DEFAULTS, attn_config=dict)
     attention = dict(fields.get("attn_config", {}) if kind == "mpt" else _flat(fields))
     attention["clip_qkv"] = attention.get("clip_qkv") or None  # 0 does not clip either
     attention = read_fields(attention, _ATTENTION, softmax_scale=float, clip_qkv=float)
     refuse(fields, no_bias=True, logit_scale=None, tie_word_embeddings=True)
+    if (norm := fields.get("norm_type", "layernorm")) not in _NORMS:
+        raise ValueError(f"norm_type is {norm!r}: only {' and '.join(map(repr, _NORMS))} are supported")
     refuse(attention, alibi=True, prefix_lm=False, attn_type="multihead_attention")
     width, heads = fields["d_model"], fields["n_heads"]
     blocks = BlocksConfig(
@@ -79,7 +82,7 @@ def parse_config(given: Mapping[str, Any], dtype: str = "float32") -> DecoderCon
         heads=heads,
         kv_heads=heads,
         head_width=head_width(fields, "d_model", "n_heads"),
-        mlp_width=width * (fields.get("expansion_ratio") or fields.get("mlp_ratio") or 4),
+        mlp_width=width * _ratio(fields),
         activation="gelu",
         gated=False,
         norm="layer",
@@ -92,6 +95,19 @@ def parse_config(given: Mapping[str, Any], dtype: str = "float32") -> DecoderCon
     )
     size = fields["vocab_size"]
     return DecoderConfig(blocks, size, fields["max_seq_len"], kind, **parse_ends(given, size))
+
+
+def _ratio(fields: Mapping[str, Any]) -> int:
+    """How often as wide as the network its MLPs are; files also say 4.0."""
+    for name in ("expansion_ratio", "mlp_ratio"):
+        if name in fields:
+            return check(name, _whole(fields[name]), int)
+    return 4
+
+
+def _whole(number: Any) -> Any:
+    """A float that is a whole number as an int; anything else as it is."""
+    return int(number) if type(number) is float and number.is_integer() else number
 
 
 def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,7 +123,7 @@ def format_config(config: DecoderConfig, weights_dtype: str = "float32") -> dict
     blocks, old = config.blocks, config.format == "mosaic_gpt"
     attention = {
         "alibi": True,
-        "alibi_bias_max": int(blocks.alibi or 8),
+        "alibi_bias_max": _whole(blocks.alibi or 8),
         "softmax_scale": blocks.scale,
         "attn_qk_ln" if old else "qk_ln": blocks.qk_norm is not None,
         "attn_clip_qkv" if old else "clip_qkv": blocks.clip,

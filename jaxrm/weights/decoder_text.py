@@ -10,7 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from jaxrm.models.decoder import DecoderConfig
-from jaxrm.weights.files import write_bytes, write_json
+from jaxrm.weights.files import read_json, write_bytes, write_json
 from jaxrm.weights.tokens import (
     TOKENIZER,
     TRAINING_WORDS,
@@ -20,23 +20,29 @@ from jaxrm.weights.tokens import (
     read_training_words,
 )
 
+TOKENIZER_CONFIG, GENERATION_CONFIG = "tokenizer_config.json", "generation_config.json"
 # Written again beside a checkpoint that was loaded.
 CARRIED = (
     TOKENIZER,
     TRAINING_WORDS,
-    "tokenizer_config.json",
+    "tokenizer.model",
+    TOKENIZER_CONFIG,
     "special_tokens_map.json",
     "vocab.json",
     "merges.txt",
     "added_tokens.json",
-    "generation_config.json",
+    GENERATION_CONFIG,
     "chat_template.jinja",
 )
 
 # Steps of a tokeniser that begin each text with a mark of a space, and what they are without it; and one that
 # would take the space before a word away with the mark.
-_MARKS = {"Prepend": {"prepend": ""}, "Metaspace": {"prepend_scheme": "never"}}
-_UNMARKED = _MARKS | {"Strip": {"strip_left": False}}
+_MARKS = {
+    "Prepend": {"prepend": ""},
+    "Metaspace": {"prepend_scheme": "never"},
+    "ByteLevel": {"add_prefix_space": False},
+}
+_STRIP = {"Strip": {"strip_left": False}}
 
 
 class Rows(NamedTuple):
@@ -88,7 +94,8 @@ class DecoderProcessor:
 
         Raises:
           FileNotFoundError: the checkpoint has no tokenizer.json.
-          ValueError: that is no tokeniser's file, or has ids that the decoder has no embedding for.
+          ValueError: that is no tokeniser's file, has ids that the decoder has no embedding for, or not those
+            with which the decoder's texts begin and end.
         """
         if isinstance(self.source, Tokenizer):
             tokenizer = self.source
@@ -106,6 +113,12 @@ class DecoderProcessor:
                 f"the tokeniser of {self.source} has ids up to {largest}, but the decoder's vocabulary "
                 f"ends at {self.config.vocabulary - 1}: they do not belong together"
             )
+        for what, ids in (("begin", [self.config.bos_token_id]), ("end", self.config.eos_token_ids[:1])):
+            if any(i is not None and tokenizer.id_to_token(i) is None for i in ids):
+                raise ValueError(
+                    f"the decoder's texts {what} with id {ids[0]}, for which the tokeniser of {self.source} "
+                    "has no token: they do not belong together"
+                )
         return tokenizer
 
     def encode(self, text: str, *, beginning: bool = False) -> list[int]:
@@ -126,15 +139,17 @@ class DecoderProcessor:
     def _continuing(self) -> Tokenizer:
         """The tokeniser of pieces that go on.
 
-        SentencePiece's, as Llama 2's, put a mark of a space before every text. Before a piece that would be
-        a space too many: with it " kneels" begins with two, and "." with one.
+        SentencePiece's, as Llama 2's, put a mark of a space before every text, and so can those of bytes.
+        Before a piece that would be a space too many: with it " kneels" begins with two, and "." with one.
+        One of bytes that strips texts was made so that a piece has the ids of a text, and stays as it is.
         """
         described = json.loads(self.tokenizer.to_str())
         steps = [*_steps(described["normalizer"]), *_steps(described["pre_tokenizer"])]
-        if not any(step["type"] in _MARKS for step in steps):
+        kinds = {step["type"] for step in steps}
+        if not kinds & _MARKS.keys() or {"ByteLevel", "Strip"} <= kinds:
             return self.tokenizer
         for step in steps:
-            step.update(_UNMARKED.get(step["type"], {}))
+            step.update((_MARKS | _STRIP).get(step["type"], {}))
         return Tokenizer.from_str(json.dumps(described))
 
     @cached_property
@@ -143,7 +158,10 @@ class DecoderProcessor:
         probe = self._plain("a")
         whole = self.tokenizer.encode("a").ids
         starts = [i for i in range(len(whole) - len(probe) + 1) if whole[i : i + len(probe)] == probe]
-        return whole[: starts[0]] if starts else []
+        found = whole[: starts[0]] if starts else []
+        told = read_told(self.source) if isinstance(self.source, Path) else {}
+        added = told.get("add_bos_token") is True and special_id(told, "bos_token", self.tokenizer)
+        return found or ([added] if type(added) is int else [])
 
     def begin(self, text: str) -> list[int]:
         """The ids of a prompt, at least one: an empty prompt of a tokeniser that puts nothing in front
@@ -220,6 +238,19 @@ class DecoderProcessor:
         for name in CARRIED:
             if (self.source / name).is_file() and self.source.resolve() != directory.resolve():
                 write_bytes(directory / name, (self.source / name).read_bytes())
+
+
+def read_told(directory: Path) -> dict[str, Any]:
+    """What a tokeniser's config says; empty where there is none."""
+    file = directory / TOKENIZER_CONFIG
+    return read_json(file) if file.is_file() else {}
+
+
+def special_id(told: dict[str, Any], name: str, tokenizer: Tokenizer) -> int | None:
+    """The id of a token that a tokeniser's config names, as text or as an object with its `content`."""
+    token = told.get(name)
+    token = token.get("content") if isinstance(token, dict) else token
+    return tokenizer.token_to_id(token) if isinstance(token, str) else None
 
 
 def pad(rows: Sequence[Sequence[int]], length: int | None = None) -> tuple[np.ndarray, np.ndarray]:

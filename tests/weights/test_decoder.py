@@ -130,6 +130,7 @@ def test_mpts_qk_norm_equals_a_float64_reference(tmp_path):
 
 
 LINEAR, YARN = {"rope_type": "linear", "factor": 2.0}, {"type": "yarn", "factor": 2.0}
+WINDOWS = {"layer_types": None, "use_sliding_window": True, "sliding_window": 4}
 LLAMA3 = {"rope_type": "llama3", "factor": 2, "low_freq_factor": 4, "high_freq_factor": 4}
 
 
@@ -170,6 +171,14 @@ LLAMA3 = {"rope_type": "llama3", "factor": 2, "low_freq_factor": 4, "high_freq_f
         ("neox", {"rope_parameters": {"partial_rotary_factor": "0.5"}}, "partial_rotary_factor is '0.5'"),
         ("mpt", {"attn_config": [1]}, r"attn_config is \[1\], wanted an object"),
         ("mpt", {"attn_config": {"clip_qkv": -1}}, "clip_qkv is -1, wanted a number above 0"),
+        ("mpt", {"norm_type": "rmsnorm"}, "norm_type is 'rmsnorm': only 'layernorm' and 'low_prec"),
+        ("mpt", {"expansion_ratio": 2.5}, "expansion_ratio is 2.5, wanted a whole number"),
+        ("qwen3", WINDOWS | {"max_window_layers": -1}, "max_window_layers is -1, wanted a whole"),
+        (
+            "qwen3",
+            WINDOWS | {"max_window_layers": 0},
+            "use_sliding_window is true, from layer max_window_layers, 0, on",
+        ),
     ],
 )
 def test_a_field_that_cannot_be_used_is_named_with_its_file(name, change, message, tmp_path):
@@ -226,19 +235,22 @@ def test_texts_there_and_back(lm):
 
 
 def sentencepiece(how: str) -> Tokenizer:
-    """A tokeniser that marks spaces, and the beginning of a text: as older and as newer files do it."""
+    """A tokeniser that marks spaces, and the beginning of a text: as older and as newer files do it, and
+    those of bytes."""
     texts = [*PROMPTS, *CONTINUATIONS, "What it does: it kneels down. Was it done? True"]
-    made, marks = Tokenizer(models.BPE(unk_token="<unk>")), pre_tokenizers.Metaspace(prepend_scheme="first")
+    made = Tokenizer(models.BPE(unk_token="<unk>"))
+    marks = pre_tokenizers.ByteLevel() if how == "bytes" else pre_tokenizers.Metaspace(prepend_scheme="first")
     made.pre_tokenizer = pre_tokenizers.Sequence([marks, pre_tokenizers.Punctuation()])
     made.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=90, special_tokens=["<unk>", "<s>"]))
     made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     made.pre_tokenizer = None if how == "prepend" else marks
     steps = [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
-    made.normalizer = normalizers.Sequence(steps if how == "prepend" else [normalizers.Strip()])
+    if how != "bytes":
+        made.normalizer = normalizers.Sequence(steps if how == "prepend" else [normalizers.Strip()])
     return made
 
 
-@pytest.mark.parametrize("how", ["prepend", "metaspace"])
+@pytest.mark.parametrize("how", ["prepend", "metaspace", "bytes"])
 @pytest.mark.parametrize(
     "texts",
     [("A video of a robot:", " kneels down", ". Was it", " done?"), ("", "it kneels"), ("it", "", ".")],
@@ -295,6 +307,66 @@ def test_a_tokeniser_that_does_not_fit_is_refused(copy):
     assert lm.logits(np.array([[1, 2]])).shape == (1, 2, 60)
     with pytest.raises(ValueError, match="ids up to 109, but the decoder's vocabulary ends at 59"):
         lm.log_likelihood(["a"], [" b"])
+
+
+@pytest.mark.parametrize("change", [{"bos_token_id": 200}, {"eos_token_id": [200, 2]}])
+def test_a_tokeniser_without_the_ends_of_a_text_is_refused(change, copy):
+    edit(copy, **{"model.embed_tokens.weight": np.zeros((300, 8), np.float32)})
+    edit_config(copy, vocab_size=300, **change)
+    with pytest.raises(ValueError, match=r"texts (begin|end) with id 200, for which .* no token"):
+        jaxrm.load_decoder(copy).processor.begin("a")
+
+
+@pytest.mark.parametrize("told", ["generation", "tokeniser", "tokeniser, as an object"])
+def test_ends_that_the_config_does_not_speak_of_are_found_elsewhere(told, tmp_path):
+    """MPT's published config.json says nothing of them."""
+    copy = Path(shutil.copytree(GOLDEN / "decoder-mpt", tmp_path / "copy"))
+    given = files.read_config(copy)
+    files.write_json(copy / "config.json", {k: v for k, v in given.items() if not k.endswith("token_id")})
+    shutil.copy(LLAMA / "tokenizer.json", copy)
+    first, second = (Tokenizer.from_file(str(copy / "tokenizer.json")).id_to_token(i) for i in (5, 6))
+    assert jaxrm.load_decoder(copy).model.config.eos_token_ids == ()
+    if told == "generation":
+        files.write_json(copy / "generation_config.json", {"bos_token_id": 5, "eos_token_id": [6]})
+    else:
+        end = {"content": second, "lstrip": False} if "object" in told else second
+        files.write_json(copy / "tokenizer_config.json", {"bos_token": first, "eos_token": end})
+    config = jaxrm.load_decoder(copy).model.config
+    assert (config.bos_token_id, config.eos_token_ids) == (5, (6,))
+    edit_config(copy, bos_token_id=None, eos_token_id=None)  # null: there is none
+    assert jaxrm.load_decoder(copy).model.config.eos_token_ids == ()
+
+
+def test_a_beginning_that_only_the_tokenisers_config_asks_for(copy):
+    tokenizer = json.loads((copy / "tokenizer.json").read_text())
+    tokenizer["post_processor"] = None
+    (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (first,) = (Tokenizer.from_file(str(copy / "tokenizer.json")).id_to_token(i) for i in (0,))
+    plain = jaxrm.load_decoder(copy).processor.begin("a")
+    for added, ids in ((True, [0, *plain]), (False, plain)):
+        files.write_json(copy / "tokenizer_config.json", {"bos_token": first, "add_bos_token": added})
+        assert jaxrm.load_decoder(copy).processor.begin("a") == ids
+
+
+def test_mpts_settings_that_say_the_same(tmp_path):
+    shutil.copy(GOLDEN / "decoder-mpt" / "config.json", tmp_path)
+    plain = files.read_config(tmp_path)
+    family, _ = read_family(tmp_path)
+    config = family.parse_config(plain)
+    ratio = config.blocks.mlp_width // config.blocks.width
+    assert family.parse_config(plain | {"expansion_ratio": float(ratio), "norm_type": "layernorm"}) == config
+    odd = family.parse_config(plain | {"attn_config": plain["attn_config"] | {"alibi_bias_max": 8.5}})
+    assert family.format_config(odd)["attn_config"]["alibi_bias_max"] == odd.blocks.alibi == 8.5
+    assert type(family.format_config(config)["attn_config"]["alibi_bias_max"]) is int
+
+
+def test_a_window_that_no_layer_uses_is_none(tmp_path):
+    shutil.copy(GOLDEN / "decoder-qwen3" / "config.json", tmp_path)
+    family, given = read_family(tmp_path)
+    given = {name: value for name, value in given.items() if name != "layer_types"}
+    config = family.parse_config(given)
+    for unused in ({"use_sliding_window": False}, {"use_sliding_window": True, "sliding_window": None}):
+        assert family.parse_config(given | unused | {"max_window_layers": 0}) == config
 
 
 def test_a_pickle_is_refused_with_the_way_that_keeps_a_decoders_head(copy):

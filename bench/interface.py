@@ -5,12 +5,17 @@
 Each part is a compiled program of its own, timed after one call to warm up; the best call counts. Beside
 trajectories a second of wall time stand those of processor time, which a busy machine disturbs less.
 `everything` makes, draws and embeds in one program, half under physics, as training does. Training is an
-epoch of each protocol over those that did what they should, with the program's own settings.
+epoch of each protocol over those that did what they should, with the program's own settings. Then what the
+likelihood costs in the training loop, a step of all worlds, beside CLIP, and the memory of the one program:
+`bench.rewards`, in a process of its own.
 """
 
 import json
 import os
 import platform
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -97,6 +102,7 @@ def main(
     frames: int = 28,
     interval: int = 10,
     seconds: float = 1.0,
+    rewards: bool = True,
     out: Path | None = None,
 ) -> None:
     """Measures.
@@ -107,6 +113,7 @@ def main(
       frames: of a trajectory, at most.
       interval: control steps between frames.
       seconds: for each part, at least one call.
+      rewards: also what they cost in the loop, five more compiled programs.
       out: a JSON file for the figures.
     """
     motions = Motions(tasks.factory("standing")(), frames, interval)
@@ -118,6 +125,7 @@ def main(
         rows.append({"part": name, "wall": found.wall, "cpu": found.cpu, "hours": hours})
         table.add_row(name, f"{found.wall:,.1f}", f"{found.cpu:,.1f}", f"{hours:,.2f}")
     Console().print(table)
+    costs = costs_of_rewards() if rewards else None
     if out:
         device = jax.devices()[0]
         result = {
@@ -129,8 +137,17 @@ def main(
             "frames": frames,
             "interval": interval,
             "rows": rows,
+            "rewards": costs,
         }
         out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def costs_of_rewards() -> dict[str, Any]:
+    """What `bench.rewards` measures; it prints its table."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "rewards.json"
+        subprocess.run([sys.executable, "-m", "bench.rewards", "--out", str(file)], check=True)
+        return json.loads(file.read_text())
 
 
 if __name__ == "__main__":

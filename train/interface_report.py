@@ -25,7 +25,7 @@ from train.films import Dataset
 from train.folder import write_text
 from train.interface_config import TrainingConfig
 from train.interface_losses import Protocol, Words
-from train.interface_suite import LENGTHS, UNSEEN, Found, accuracy, rows
+from train.interface_suite import LENGTHS, UNSEEN, Found, accuracies, rows
 from train.origin import origin
 
 TRAINING, SUITE, OVER_TIME, CARD = "training.json", "suite.json", "over_time.png", "README.md"
@@ -50,17 +50,20 @@ def write_training(config: TrainingConfig, losses: list[float], seconds: float) 
 
 def suite_of(protocol: Protocol, found: Mapping[str, Found]) -> dict[str, Any]:
     """What an interface was found to tell apart, as `SUITE` holds it: kinds of perturbation over all sets of
-    the length of training, and each set over all kinds."""
+    the length of training, each set over all kinds, and each kind of each set."""
     together = rows([part for name, part in found.items() if name not in LENGTHS])
-    sets = {
-        _HEADINGS.get(name, name): {
-            "trajectories": len(part.right),
-            "accuracy": accuracy(part),
-            "one frame only": accuracy(part, static=True),
-        }
-        for name, part in found.items()
-    }
+    sets = {_HEADINGS.get(name, name): _of_set(part) for name, part in found.items()}
     return {"protocol": protocol, "rows": [row._asdict() for row in together], "sets": sets}
+
+
+def _of_set(found: Found) -> dict[str, Any]:
+    kinds, still = accuracies(found), accuracies(found, static=True)
+    return {
+        "trajectories": len(found.right),
+        "accuracy": float(np.mean(list(kinds.values()))),
+        "one frame only": float(np.mean(list(still.values()))),
+        "kinds": {kind: {"accuracy": kinds[kind], "one frame only": still[kind]} for kind in kinds},
+    }
 
 
 def shown(suites: Mapping[str, Mapping[str, Any]]) -> str:
@@ -73,7 +76,28 @@ def shown(suites: Mapping[str, Mapping[str, Any]]) -> str:
             cells = (name, held, *(f"{figures[k]:.3f}" for k in ("accuracy", "one frame only")))
             lines.append(f"| {' | '.join(cells)} | {figures['trajectories']} |")
     head = "| protocol | held out | right in pairs, mean of the kinds (chance .50) | one frame only | films |"
-    return "\n".join([perturbation_table(protocols), "", head, "|" + "---|" * 5, *lines])
+    sets = _kinds_of_sets(suites)
+    return "\n".join([perturbation_table(protocols), "", head, "|" + "---|" * 5, *lines, *sets])
+
+
+def _kinds_of_sets(suites: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Every kind of every set, of one frame only in brackets; nothing of suites of an earlier version."""
+    lines = []
+    for title, suite in suites.items():
+        sets = {name: figures["kinds"] for name, figures in suite["sets"].items() if "kinds" in figures}
+        if not sets:
+            continue
+        whose = suite["protocol"] + f" ({title})" * (len(suites) > 1)
+        what = "right in pairs (chance .50; one frame only)"
+        lines += ["", f"| {whose}: {what} | {' | '.join(sets)} |", "|" + "---|" * (1 + len(sets))]
+        for kind in dict.fromkeys(kind for kinds in sets.values() for kind in kinds):
+            cells = [_share(kinds[kind]) if kind in kinds else "-" for kinds in sets.values()]
+            lines.append(f"| {kind} | {' | '.join(cells)} |")
+    return lines
+
+
+def _share(found: Mapping[str, float]) -> str:
+    return f"{found['accuracy']:.3f} ({found['one frame only']:.3f})"
 
 
 def read_suite(folder: Path) -> dict:

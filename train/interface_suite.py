@@ -140,9 +140,12 @@ def rows(found: list[Found], seed: int = 0) -> list[PerturbationRow]:
     )
 
 
-def accuracy(found: Found, static: bool = False) -> float:
-    """Share of pairs in the right order, the mean over the kinds; a tie counts half."""
+def accuracies(found: Found, static: bool = False) -> dict[str, float]:
+    """Share of pairs in the right order, of each kind that there is; a tie counts half."""
     right, worse = (found.static_right, found.static_worse) if static else (found.right, found.worse)
     ordered = (right[:, None] > worse) + 0.5 * (right[:, None] == worse)
-    shares = [ordered[chosen, kind].mean() for kind, chosen in enumerate(found.wrong.T) if chosen.any()]
-    return float(np.mean(shares))
+    return {
+        name: float(ordered[chosen, kind].mean())
+        for kind, (name, chosen) in enumerate(zip(KINDS, found.wrong.T, strict=True))
+        if chosen.any()
+    }

@@ -30,7 +30,8 @@ class PerturbationRow(NamedTuple):
       accuracy: share of pairs, each a trajectory and its own perturbation, whose right one stands higher; a
         tie counts half. With its interval.
       auc: area under the ROC curve over all right and all spoiled ones, and its interval.
-      static_accuracy, static_auc: the same where every trajectory is one frame repeated; nan where not given.
+      static_accuracy, static_auc, static_gap: the same where every trajectory is one frame repeated; nan
+        where not given.
     """
 
     name: str
@@ -43,6 +44,7 @@ class PerturbationRow(NamedTuple):
     auc_interval: Interval
     static_accuracy: float
     static_auc: float
+    static_gap: float = float("nan")
 
 
 class Scores(NamedTuple):
@@ -131,6 +133,7 @@ def _row(
         interval(right, worse, statistic=_auc),
         float(_ordered(*control).mean()) if control else nan,
         _auc(*control) if control else nan,
+        float((control[0] - control[1]).mean()) if control else nan,
     )
 
 
@@ -152,9 +155,9 @@ def perturbation_table(protocols: Mapping[str, list[PerturbationRow]]) -> str:
     if not protocols:
         raise ValueError("wanted the rows of at least one protocol")
     lines = [
-        "| protocol | perturbation | pairs | mean gap (chance 0) | right in pairs (chance .50) | "
-        "one frame only | AUC (chance .50) | one frame only |",
-        "|" + "---|" * 8,
+        "| protocol | perturbation | pairs | mean gap (chance 0) | one frame only | "
+        "right in pairs (chance .50) | one frame only | AUC (chance .50) | one frame only |",
+        "|" + "---|" * 9,
     ]
     for protocol, rows in protocols.items():
         for row in rows:
@@ -163,6 +166,7 @@ def perturbation_table(protocols: Mapping[str, list[PerturbationRow]]) -> str:
                 row.name,
                 str(row.pairs),
                 _figure(row.gap, row.gap_interval),
+                f"{row.static_gap:.3f}",
                 _figure(row.accuracy, row.accuracy_interval),
                 f"{row.static_accuracy:.3f}",
                 _figure(row.auc, row.auc_interval),

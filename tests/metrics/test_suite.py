@@ -40,9 +40,10 @@ def test_the_control_stands_beside():
     scores = Scores(RIGHT, {"reversed": RIGHT - 1})
     static = Scores(RIGHT, {"reversed": RIGHT + 1})
     (row,) = perturbation_rows(scores, seed=0, static=static, resamples=20)
-    assert row.accuracy == 1 and row.static_accuracy == 0
+    assert row.accuracy == 1 and row.static_accuracy == 0 and row.static_gap == pytest.approx(-1)
     table = perturbation_table({"ml": [row], "contrastive": [row]})
     assert table.count("| reversed |") == 2 and "chance" in table and "1.000 [1.000, 1.000]" in table
+    assert table.count("-1.000 |") == 2
 
 
 def test_wrong_shapes_and_missing_controls_are_named():

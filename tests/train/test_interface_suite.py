@@ -40,7 +40,17 @@ def test_the_suite(lm, data, failing, tmp_path, monkeypatch):
     rows = {row["name"]: row for row in suite["rows"]}
     assert rows["frozen"]["pairs"] == 22 and rows["frozen"]["static_accuracy"] == 0.5
     assert set(suite["sets"]) >= {"speeds", "starts and wordings", "half as long", "twice as long"}
+    for part in suite["sets"].values():
+        kinds = [kind["accuracy"] for kind in part["kinds"].values()]
+        assert (
+            part["accuracy"] == pytest.approx(np.mean(kinds))
+            and part["kinds"]["frozen"]["one frame only"] == 0.5
+        )
     shown = interface_report.shown({"a": suite})
+    of_sets = shown[shown.index("one frame only) | speeds |") :]
+    known = {kind for part in suite["sets"].values() for kind in part["kinds"]}
+    assert len(known) > 6 and all(f"\n| {kind} | " in of_sets for kind in known)
+    assert "(0.500)" in of_sets
     assert "another motion's" in shown and FAILING in shown and shown in (tmp_path / "README.md").read_text()
     card = (tmp_path / "README.md").read_text()
     assert "--episodes runs/played" in card and "(runs `played`)" in card
@@ -137,10 +147,12 @@ def test_the_shipped_interface_tells_films_apart(dtype):
     with np.load(GOLDEN / "films" / "embedded.npz") as file:
         embeddings, mask, which = (jnp.asarray(file[name]) for name in ("embeddings", "mask", "which"))
     own = [INSTRUCTIONS[number] for number in np.asarray(which)]
-    other = [next(filter(None, (changed(one, kind) for kind in CHANGES)))[0] for one in own]
+    others = {kind: [(changed(one, kind) or (one,))[0] for one in own] for kind in CHANGES}
     lm = jaxrm.load_decoder("instruct-lm", dtype=dtype)
-    said = Words.saying(lm, "contrastive", [wordings(one)[0] for one in (*own, *other)])
-    rows = jnp.arange(len(own))[:, None] + jnp.array([0, len(own)])  # the own instruction, and another
+    everything = [*own, *(one for other in others.values() for one in other)]
+    said = Words.saying(lm, "contrastive", [wordings(one)[0] for one in everything])
+    count = len(own)  # the own instruction, then it changed in each way, where that can be
+    rows = jnp.arange(count)[:, None] + count * jnp.arange(1 + len(CHANGES))
     orders = reorder(jax.random.key(0), mask)
     score = jax.jit(
         partial(score_rows, jaxrm.load_interface("fomo-interface"), said, done=jnp.ones((), bool))
@@ -150,7 +162,9 @@ def test_the_shipped_interface_tells_films_apart(dtype):
         return np.asarray(score(batch=Trajectories(order.of(embeddings), order.mask), rows=rows))
 
     plain = Order(jnp.broadcast_to(jnp.arange(mask.shape[1]), mask.shape), mask)
-    right, wrong = scores(plain).T
-    assert (right > wrong).mean() >= 0.95
+    right, *wrong = scores(plain).T
+    for (kind, other), spoiled in zip(others.items(), wrong, strict=True):
+        can = np.array([one != another for one, another in zip(own, other, strict=True)])
+        assert can.sum() >= 16 and (right > spoiled)[can].mean() >= 0.9, kind
     for name in ("reversed", "frozen", "shuffled"):
         assert (right > scores(orders[name])[:, 0]).mean() >= 0.95, name

@@ -60,7 +60,7 @@ class ClassicControl(Drawn):
         raise NotImplementedError
 
     def sample(self, key: Array) -> Float[Array, "nq"]:
-        """Coordinates of any state that can be reached; for the training of reward models. Pure."""
+        """Coordinates of any state that a task is about; for the training of reward models. Pure."""
         raise NotImplementedError
 
     def reset(self, key: Array) -> State:

@@ -25,7 +25,7 @@ class ClassicScenes(NamedTuple):
 
 
 def draw_one(env: ClassicControl, topic: Topic, key: Array, size: int) -> ClassicScenes:
-    """Any state that can be reached, the camera a little off its place; no field has the axis `n`."""
+    """Any state of `env.sample`, the camera a little off its place; no field has the axis `n`."""
     key_state, key_scene = jax.random.split(key)
     return draw_state(env, topic, env.sample(key_state), key_scene, size)
 

@@ -69,9 +69,9 @@ own camera (`{paths}`).
 
 ### Classic control
 
-On 1,024 states of each scene, any on the rail, the road and the circle, camera and light a little off: ROC-AUC
-of the cosine with the task's sentence against success, its rank correlation with how true the sentence is, and
-ROC-AUC of "not ...".
+On 1,024 states of each scene, any on the rail, the road and the circle, camera and light a little off:
+ROC-AUC of the cosine with the task's sentence against success, its rank correlation with how true the
+sentence is, and ROC-AUC of "not ...".
 
 | scene | AUC | Spearman | AUC of "not ..." |
 |---|---|---|---|

@@ -65,7 +65,8 @@ class PolicyConfig:
     likelihood_frames: int = 32
     """With likelihood: frames that an episode gives at most, one every --reward-every steps."""
     update_interface_every: int = 0
-    """With likelihood: iterations between updates of the interface on the policy's own episodes; 0: none."""
+    """With likelihood: iterations between updates of the interface on the policy's own episodes; 0: none. By
+    SAC what is in the replay keeps the scores of the interface that was there when it was written."""
     interface_learning_rate: float = 3e-4
     """Of Adam, where the interface learns."""
     interface_films: int = 256

@@ -23,7 +23,8 @@ class Rows(NamedTuple):
         `next_obs` goes into the target whether or not the time limit came there.
       terminated: nothing comes after the state reached.
       valid: False for rows that must not count.
-      pose: of the state reached, so that a reward that learns can judge the past again.
+      pose: of the state reached, from which its frame can be drawn again. Nothing here does: a reward that
+        learns along judges an episode so far, of which a row is one state, so old rows keep their scores.
     """
 
     obs: Float[Array, "*batch obs"]

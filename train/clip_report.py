@@ -178,7 +178,7 @@ def summary(quality: clip_judge.Quality) -> str:
         '"not ..."': quality.denials,
         '"kneeling, not standing", and so on': quality.contrasts,
         "left or right": quality.sides,
-        f"{clip_judge.WORDINGS} wordings with unseen openings: mean Spearman between them": quality.wordings,
+        f"{clip_judge.WORDINGS} wordings that were kept out: mean Spearman between them": quality.wordings,
         "sentences that no caption is: mean Spearman with the task's own": quality.paraphrases,
     }
     lines = ["| | mean | worst | |", "|---|---|---|---|"]

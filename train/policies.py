@@ -14,8 +14,8 @@ from jaxtyping import Array, Float
 from rich.console import Console
 
 import envs
+import jaxrm
 from envs.humanoid.env import Humanoid
-from envs.humanoid.meaning import is_caption
 from envs.types import Env, has_truth
 from train import evaluation, many
 from train.checkpoint import Checkpoints
@@ -26,6 +26,7 @@ from train.mesh import make_mesh
 from train.networks import init_statistics
 from train.parts import Parts, build_actor, make_env
 from train.program import make_program
+from train.reading import read
 from train.session import Seat, Session, versions
 from train.status import announce
 from train.success import none_seen
@@ -106,9 +107,14 @@ def _notes(config: PolicyConfig, env: Env) -> Iterator[str]:
     if config.reward != "truth" and config.task not in envs.names() and config.sees_with_ours:
         yield f"{config.model} never saw this body, only scenes that come with us: name another with --model"
     if config.reward == "clip" and config.sees_with_ours and isinstance(env, Humanoid):
+        clip = jaxrm.load_clip(str(config.model))
         for goal in config.goals:
-            if not is_caption(goal):
-                yield f"no caption of {config.model} says {goal!r}: it may take the words for something else"
+            heard = read(clip, goal)
+            if not heard.as_said:
+                yield (
+                    f"{config.model} takes {goal!r} for {heard.sentence!r} (cosine {heard.cosine:.2f}): say "
+                    "that, or what you want in other words, to be sure of it"
+                )
     if config.reward == "likelihood" and config.lm == OUR_DECODER:
         for goal in config.goals or (env.goal,):
             if not numbers_of(goal):

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from envs.claims import OPENINGS, Claims
 from envs.criteria import miss
-from envs.humanoid.concepts import ARMS, DETAILS, NAMED, POSTURES, SOUND
+from envs.humanoid.concepts import ARMS, DETAILS, NAMED, POSTURES, SIDES, SOUND
 from envs.humanoid.measure import Measures
 from envs.humanoid.words import WORDS
 
@@ -45,6 +45,7 @@ _KINDS = {
     "right-knee": "kneeling", "on-its-back": "lying", "face-down": "lying", "left-side": "lying",
     "right-side": "lying",
 }  # fmt: skip
+_EITHER = {f"{side}-{part}": f"one-{part}" for side in SIDES for part in ("leg", "knee")}
 NAMES = tuple(NAMED)
 _SOUND = len(NAMES)  # the column of misses that every claim of a posture shares
 # Postures with arms that no caption of training claims: what is said of them tests understanding.
@@ -120,7 +121,8 @@ def said() -> Iterator[tuple[Part, ...]]:
         yield (Part(name),)
         yield (Part(name, negated=True),)
     for posture, arms in itertools.product(POSTURES, ARMS):
-        if not {(posture, arms), (_KINDS.get(posture), arms)} & HELD_OUT:
+        kinds = posture, _KINDS.get(posture), _EITHER.get(posture)
+        if not {(kind, arms) for kind in kinds} & HELD_OUT:
             yield Part(posture), Part(arms)
     for posture, arms in itertools.product(POSTURES, ("raised", "crossed", "on-hips")):
         yield Part(posture), Part(arms, negated=True)
@@ -139,9 +141,18 @@ def wordings(*claim: Part) -> tuple[str, ...]:
     # with no subject, too, where that is not too much
     first = [*plain, *(end.text for end in ends if end.text)] if len(claim) == 1 else plain[: len(JOINTS)]
     rng = random.Random(zlib.crc32(repr(claim).encode()))
-    mixed = [_sentence(rng, rng.choice(ends)) for _ in range(WORDINGS)]
+    mixed = [_sentence(rng, rng.choice(kind)) for kind in rng.choices(*_kinds(ends), k=WORDINGS)]
     described = [*_described(*claim)]
     return tuple(dict.fromkeys([*first, *mixed, *rng.sample(described, min(len(described), WORDINGS // 8))]))
+
+
+def _kinds(ends: list[Tail]) -> tuple[list[list[Tail]], list[int]]:
+    """What follows the subject as phrases, as verbs, and as orders, and how often to speak so: of the first
+    there are far more."""
+    verbs, orders = ([end for end in ends if end.links == links] for links in (VERB_LINKS, ()))
+    phrases = [end for end in ends if end.links not in (VERB_LINKS, ())]
+    kinds = [(kind, share) for kind, share in ((phrases, 2), (verbs, 1), (orders, 1)) if kind]
+    return [kind for kind, _ in kinds], [share for _, share in kinds]
 
 
 def _sentence(rng: random.Random, end: Tail) -> str:
@@ -166,7 +177,8 @@ def tails(*claim: Part) -> list[Tail]:
             after_verb = [f", {phrase}" for phrase in phrases_of(part)]
         else:
             more = after_verb = [joint + phrase for phrase in phrases_of(part) for joint in JOINTS]
-        phrases = [phrase + end for phrase in phrases for end in more]
+        turned = [] if part.negated else [f"{arms}, {p}" for arms in phrases_of(part) for p in phrases]
+        phrases = [*(phrase + end for phrase in phrases for end in more), *turned]
         verbs = [verb + end for verb in verbs for end in (*after_verb, *(f" and {x}" for x in _does(part)))]
         yours = dict.fromkeys(end for tail in after_verb for end in (tail, tail.replace(" its ", " your ")))
         orders = [do + end for do in orders for end in (*yours, *(f" and {x}" for x in _orders(part)))]

@@ -125,4 +125,5 @@ def _arms() -> dict[str, str]:
 @functools.cache
 def _attributives() -> tuple[dict[str, str], re.Pattern[str]]:
     known = {_plain(who): name for name in NAMED for who in attributive(name)}
+    known |= {who.removeprefix("a ").removeprefix("an "): name for who, name in known.items()}
     return known, re.compile(f"(?:{_any_of(known)})(?![^ ])")

@@ -42,6 +42,7 @@ WORDS = {
             "in lotus pose",
             "sitting in lotus pose",
             "sitting with crossed legs",
+            "sitting with legs crossed",
             "seated cross-legged",
             "meditating on the floor",
         ),
@@ -168,7 +169,13 @@ WORDS = {
         ("crawls", "crawls on the floor", "gets down on all fours"),
     ),
     "on-its-back": Words(
-        ("lying on its back", "lying face up", "lying on the floor, looking at the sky", "flat on its back"),
+        (
+            "lying on its back",
+            "lying face up",
+            "lying on the floor, looking at the sky",
+            "flat on its back",
+            "on its back",
+        ),
         verbs=("lies on its back", "lies face up"),
     ),
     "face-down": Words(
@@ -178,6 +185,8 @@ WORDS = {
             "lying on its front",
             "lying on its stomach",
             "lying prone",
+            "on its belly",
+            "on its stomach",
         ),
         verbs=("lies face down", "lies on its stomach", "lies on its belly"),
     ),
@@ -197,6 +206,7 @@ WORDS = {
         f"{SIDES[1 - lifted]}-leg": Words(
             (
                 f"standing on its {SIDES[1 - lifted]} leg",
+                f"standing on its {SIDES[1 - lifted]} foot",
                 f"standing on one leg with its {SIDES[lifted]} foot in the air",
                 f"lifting its {SIDES[lifted]} leg",
                 f"balancing on its {SIDES[1 - lifted]} foot",
@@ -232,12 +242,21 @@ WORDS = {
             "with both hands above its head",
             "with both hands up",
             "with its hands up",
+            "with hands up",
+            "with arms up",
+            "raising both hands",
             "with its hands above its head",
             "with both hands in the air",
             "with its arms up in the air",
             "holding both arms up",
         ),
-        verbs=("raises both arms", "raises its arms", "holds both arms up", "puts its hands up"),
+        verbs=(
+            "raises both arms",
+            "raises both hands",
+            "raises its arms",
+            "holds both arms up",
+            "puts its hands up",
+        ),
     ),
     "on-hips": Words(
         (
@@ -280,7 +299,10 @@ WORDS = {
             "with outstretched arms",
             "spreading its arms wide",
             "with both arms out to the sides",
+            "with arms out",
+            "with its arms out to the sides",
             "in a T pose",
+            "in a T-pose",
             "with arms outstretched",
         ),
         verbs=("spreads its arms", "stretches its arms out to the sides", "holds its arms out sideways"),

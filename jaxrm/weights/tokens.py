@@ -21,9 +21,10 @@ SENTENCEPIECE = ("spiece.model", "tokenizer.model")
 _SHOWN = 40  # characters of a text in a warning
 _EXAMPLES = 5  # captions that an error shows
 _ALIKE = 0.6  # words that are named as near
-_DENIALS = {"not", "without"}
+_DENIALS = {"not", "without", "no", "never"}
 _ENDING = re.compile(r"(?:ing|ed|es|s|e)$")  # of English words: "kneels" is near "kneeling"
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")  # of any script: what is not seen cannot be refused
+# Of any script: what is not seen cannot be refused. Compounds are words of their own: tokenisers see hyphens.
+_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 
 
 class UnknownWordsError(ValueError):
@@ -73,7 +74,7 @@ def _distance(words: list[str], caption: str) -> tuple[bool, float, int]:
     """How far a caption is from saying the same: one that denies is, where no word does; the more of the
     words are in it in some form the nearer it is, and of those as near the shortest."""
     others = words_of(caption)
-    denies = bool(_DENIALS & set(others)) and not _DENIALS & set(words)
+    denies = _denies(others) and not _denies(words)
     forms = (max((_likeness(word, other) for other in others), default=0.0) for word in words)
     said = sum(len(word) * form for word, form in zip(words, forms, strict=True) if form >= _ALIKE)
     return denies, -said, len(caption)
@@ -85,6 +86,10 @@ def _likeness(word: str, other: str) -> float:
 
 def _stem(word: str) -> str:
     return _ENDING.sub("", word) or word
+
+
+def _denies(words: Sequence[str]) -> bool:
+    return any(word in _DENIALS or word.endswith(("n't", "n\u2019t")) for word in words)
 
 
 def words_of(text: str) -> list[str]:

@@ -83,6 +83,24 @@ def test_what_is_told_to_be_done():
     assert "kneel and cross your arms" in told(captions.Part("kneeling"), crossed)
 
 
+def test_orders_and_verbs_are_not_drowned_by_phrases():
+    """Of two parts there are a hundred times as many phrases."""
+    for claim in (("kneeling", "crossed"), ("standing", "sideways")):
+        parts = tuple(map(captions.Part, claim))
+        spoken = set(captions.wordings(*parts))
+        orders = spoken & set(told(*parts))
+        verbs = {end.text for end in captions.tails(*parts) if end.links == captions.VERB_LINKS}
+        done = [text for text in spoken if any(text.endswith(verb) for verb in verbs)]
+        assert len(orders) > 0.1 * len(spoken) and len(done) > 0.1 * len(spoken), claim
+
+
+def test_arms_may_come_first():
+    spoken = {
+        text for tail in captions.tails(*map(captions.Part, ("kneeling", "raised"))) for text in [tail.text]
+    }
+    assert "with its arms raised, kneeling" in spoken
+
+
 def test_no_sentence_of_its_own_follows_an_opening():
     for wordings in captions.claims().wordings:
         for sentence in wordings:

@@ -64,7 +64,10 @@ def test_case_spaces_and_marks_do_not_matter(sentence):
      ("it sits cross-legged with folded arms", ("lotus", "crossed")), ("stretch your arms", None),
      ("a humanoid robot not kneeling", ("not kneeling",)), ("do not sit", ("not sitting",)),
      ("kneeling, not standing", ("kneeling", "not standing")),
-     ("a robot without crossed arms", ("not crossed",)),
+     ("a robot without crossed arms", ("not crossed",)), ("kneeling robot", ("kneeling",)),
+     ("a robot with its arms crossed, kneeling", ("kneeling", "crossed")), ("in a T-pose", ("sideways",)),
+     ("standing on its left foot", ("left-leg",)), ("kneeling with hands up", ("kneeling", "raised")),
+     ("a humanoid robot squatting with arms out", ("squatting", "sideways")),
      ("a humanoid robot kneeling, without its arms hanging down", ("kneeling", "not hanging"))],
 )  # fmt: skip
 def test_it_is_said_in_many_ways(sentence, names):

@@ -115,7 +115,9 @@ def test_unknown_words_are_named_with_the_nearest_known_ones(processor):
 
 def test_words_of_captions():
     words = TrainingWords.of(["A robot's arm.", "a robot's arm", "two arms-raised"], examples=1)
-    assert words.words == {"a", "robot's", "arm", "two", "arms", "raised"}
+    assert words.words == {"a", "robot's", "arm", "two", "arms-raised"}
+    with pytest.raises(UnknownWordsError, match="'arm-robot\u2019s'"):
+        words.check(["a two arm-robot\u2019s"])
     words = TrainingWords.of(["A robot.", "a robot"], examples=1)
     assert words.captions == ("A robot.",)
     words.check(["Robot, A?"])

@@ -76,11 +76,11 @@ def main(config: ClipConfig) -> None:
             line += f"  {name} {value:.4f}"
         console.print(f"{line}  {time.time() - began:5.0f} s", highlight=False)
         if (call + 1) % config.calls_per_save == 0 or call + 1 == calls:
-            clip = ClipCheckpoint(learner.average["clip"], processor)
-            jaxrm.save(clip, config.out)
+            clip_report.discard(config.out)
+            jaxrm.save(ClipCheckpoint(learner.average["clip"], processor), config.out)
+            clip_report.write_training(config, time.time() - began)
+            clip_report.write_look(env, config.out, config.size)
 
-    clip_report.write_training(config, time.time() - began)
-    clip_report.write_look(env, config.out, config.size)
     console.print(f"wrote {config.out}; judging ...")
     # as users get it; what was trained lies on all devices
     clip_report.write(jaxrm.load_clip(str(config.out)), env, config.out, key_judge)

@@ -57,7 +57,8 @@ class ClipConfig:
     """States pulled towards claims and of bodies under physics, half and half; two thirds of a batch."""
     steps_per_call: int = 50
     calls_per_save: int = 20
-    """How often the average of the weights is saved: what a run that is stopped leaves, for --start."""
+    """How often the average of the weights is saved: what a run that is stopped leaves, for --start, or for
+    `train judge`, which gives it a card."""
 
     def validate(self, devices: int) -> None:
         """Refuses settings that cannot be trained with on so many devices.

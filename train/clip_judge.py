@@ -40,12 +40,18 @@ PATHS = {  # sentence -> (legs, arms) of the pose at the end of the way from sta
     "a humanoid robot sitting on the floor": ("sitting", "hanging"),
     "a humanoid robot squatting": ("squatting", "hanging"),
 }
+# The same for the pairs that no caption of training claims, but two whose arms have no name of their own.
+UNCLAIMED = (
+    ("kneeling", "sideways"), ("sitting", "raised"), ("squatting", "ahead"), ("right leg up", "at the hips"),
+    ("lotus", "crossed"), ("bending", "hanging"), ("right foot ahead", "raised"), ("on the back", "sideways"),
+)  # fmt: skip
 SUBJECT = "a humanoid robot"
 WORDINGS = 10  # of a posture, to see whether they rank states alike
 FEWEST = 8  # true states without which an AUC is left out
 CLEAR = 1.0  # a miss of one slack: mostly 15 to 30 cm or some 15 degrees beyond one bound
 OF_EACH_TASK = 64
 SAMPLED, SAMPLED_SEED = 1536, 11  # states of the figures that the tests measure again
+POSED, POSED_NOISE = 32, 0.04  # of each of `PATHS` and `UNCLAIMED`, and what is added to their joints, rad
 
 
 class Quality(NamedTuple):
@@ -104,11 +110,23 @@ def judge(clip: ClipCheckpoint, env: Humanoid, key: Array, count: int = 8192) ->
 
 
 def judge_sampled(clip: ClipCheckpoint, env: Humanoid) -> Quality:
-    """All figures on a few sampled states, always the same: what a change of the renderer or of the look must
-    leave as it is."""
+    """All figures on a few sampled and posed states, always the same: what a change of the renderer or of the
+    look must leave as it is."""
     key_states, key_draw = jax.random.split(jax.random.key(SAMPLED_SEED))
-    qpos = jax.jit(jax.vmap(Sampler(env).sample))(jax.random.split(key_states, SAMPLED))
-    return judge_states(clip, env, qpos, key_draw)
+    sampled = jax.jit(jax.vmap(Sampler(env).sample))(jax.random.split(key_states, SAMPLED))
+    posed = posed_states(env, jax.random.fold_in(key_states, POSED))
+    return judge_states(clip, env, jnp.concatenate([sampled, posed]), key_draw)
+
+
+def posed_states(env: Humanoid, key: Array) -> Float[Array, "n nq"]:
+    """Near what tasks and held-out pairs ask for, of which few sampled states are: named joints and noise."""
+    sampler, named = Sampler(env), (*PATHS.values(), *UNCLAIMED)
+    joints = jnp.stack([sampler.leg_joints(legs) + sampler.arm_joints(arms) for legs, arms in named])
+    leans = jnp.deg2rad(jnp.array([LEGS[legs].lean for legs, _ in named]))
+    joints, leans = jnp.repeat(joints, POSED, axis=0), jnp.repeat(leans, POSED)
+    joints = joints + POSED_NOISE * jax.random.normal(key, joints.shape)
+    zeros = jnp.zeros_like(leans)
+    return jax.jit(jax.vmap(sampler.qpos))(joints, leans, zeros, zeros, zeros)
 
 
 def task_states(env: Humanoid, key: Array) -> Float[Array, "n nq"]:

@@ -122,6 +122,12 @@ def write_look(env: Humanoid, folder: Path, size: int) -> None:
     iio.imwrite(folder / LOOK, look(env, size))
 
 
+def discard(folder: Path) -> None:
+    """Removes what was said of other weights: a training that is stopped leaves new ones without a card."""
+    for name in ("README.md", FIGURES, PATHS):
+        (folder / name).unlink(missing_ok=True)
+
+
 def write(clip: ClipCheckpoint, env: Humanoid, folder: Path, key: Array, states: int = 8192) -> None:
     """Judges the model; writes its card, its figures and a plot of its paths beside the weights."""
     size = clip.processor.images.size

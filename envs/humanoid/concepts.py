@@ -7,7 +7,6 @@ from the same numbers, so that what the words mean is written down once.
 import jax.numpy as jnp
 
 from envs.criteria import INF, Bound
-from envs.humanoid.measure import Measures, Sides
 
 ON_FLOOR = 0.11  # m, highest centre of a foot (radius 0.075) or knee (radius 0.06) that touches the floor
 SIDES = ("right", "left")  # in the order of the measures
@@ -124,18 +123,11 @@ POSTURES = {
 }
 
 
-# Arms are told by the torso's own directions: who lies on its back with its hands beyond its head has its
-# arms raised, and who holds them to the ceiling stretches them forward. Upright it is the same as by heights.
-def _lowest(m: Measures) -> Sides:
-    """Hands that hang from a body that bends are as low as those at the sides of one that lies."""
-    return jnp.minimum(m.hands_above_shoulders, m.hands_up)
-
-
 def _raised(index: int) -> tuple[Bound, ...]:
     side = SIDES[index]
     return (
-        Bound(f"{side} hand above the head", lambda m: m.hands_past_head[index], 0.0, INF, 0.25),
-        Bound("the other low", lambda m: m.hands_up[1 - index], -INF, 0.0, OTHER),
+        Bound(f"{side} hand above the head", lambda m: m.hands_above_head[index], 0.0, INF, 0.25),
+        Bound("the other low", lambda m: m.hands_above_shoulders[1 - index], -INF, 0.0, OTHER),
     )
 
 
@@ -143,7 +135,7 @@ def _sideways(index: int) -> tuple[Bound, ...]:
     side = SIDES[index]
     return (
         Bound(f"{side} hand far out", lambda m: m.hands_out[index], 0.55, INF, 0.2),
-        Bound("level", lambda m: jnp.abs(m.hands_up[index]), 0.0, 0.2, 0.2),
+        Bound("level", lambda m: jnp.abs(m.hands_above_shoulders[index]), 0.0, 0.2, 0.2),
         Bound("the other not", lambda m: m.hands_out[1 - index], -INF, 0.45, OTHER),
     )
 
@@ -152,13 +144,13 @@ def _ahead(index: int) -> tuple[Bound, ...]:
     side = SIDES[index]
     return (
         Bound(f"{side} hand ahead", lambda m: m.hands_ahead[index], 0.42, INF, 0.2),
-        Bound("level", lambda m: jnp.abs(m.hands_up[index]), 0.0, 0.25, 0.2),
+        Bound("level", lambda m: jnp.abs(m.hands_above_shoulders[index]), 0.0, 0.25, 0.2),
         Bound("the other not", lambda m: m.hands_ahead[1 - index], -INF, 0.30, OTHER),
     )
 
 
 ARMS = {
-    "raised": (Bound("hands above the head", lambda m: m.hands_past_head, 0.0, INF, 0.25),),
+    "raised": (Bound("hands above the head", lambda m: m.hands_above_head, 0.0, INF, 0.25),),
     "on-hips": (
         Bound("hands at the hips", lambda m: m.hands_to_hips, 0.0, 0.12, 0.15),
         Bound("elbows out", lambda m: m.elbows_out, 0.20, INF, 0.1),
@@ -166,24 +158,24 @@ ARMS = {
     "crossed": (
         Bound("hands across the chest", lambda m: m.hands_out, -INF, -0.03, 0.15),
         Bound("hands ahead", lambda m: m.hands_ahead, 0.06, 0.40, 0.15),
-        Bound("hands at the chest", lambda m: m.hands_up, -0.35, 0.10, 0.2),
+        Bound("hands at the chest", lambda m: m.hands_above_shoulders, -0.35, 0.10, 0.2),
     ),
     "hanging": (
-        Bound("hands low", _lowest, -INF, -0.35, 0.2),
+        Bound("hands low", lambda m: m.hands_above_shoulders, -INF, -0.35, 0.2),
         Bound("hands beside", lambda m: m.hands_out, 0.12, 0.45, 0.15),
         Bound("hands off the hips", lambda m: m.hands_to_hips, 0.14, INF, 0.1),
     ),
     "sideways": (
         Bound("hands far out", lambda m: m.hands_out, 0.55, INF, 0.2),
-        Bound("hands level", lambda m: jnp.abs(m.hands_up), 0.0, 0.2, 0.2),
+        Bound("hands level", lambda m: jnp.abs(m.hands_above_shoulders), 0.0, 0.2, 0.2),
     ),
     "ahead": (
         Bound("hands ahead", lambda m: m.hands_ahead, 0.42, INF, 0.2),
-        Bound("hands level", lambda m: jnp.abs(m.hands_up), 0.0, 0.25, 0.2),
+        Bound("hands level", lambda m: jnp.abs(m.hands_above_shoulders), 0.0, 0.25, 0.2),
     ),
     "one-raised": (
-        Bound("a hand above the head", lambda m: m.hands_past_head.max(), 0.0, INF, 0.25),
-        Bound("the other low", lambda m: m.hands_up.min(), -INF, 0.0, OTHER),
+        Bound("a hand above the head", lambda m: m.hands_above_head.max(), 0.0, INF, 0.25),
+        Bound("the other low", lambda m: m.hands_above_shoulders.min(), -INF, 0.0, OTHER),
     ),
     **{f"{side}-raised": _raised(index) for index, side in enumerate(SIDES)},
     **{f"{side}-sideways": _sideways(index) for index, side in enumerate(SIDES)},

@@ -43,8 +43,6 @@ class Measures(NamedTuple):
     hands_ahead: Sides  # of the torso's middle
     hands_to_hips: Sides  # from the hand to the same side's point of the hip
     elbows_out: Sides
-    hands_up: Sides  # beyond the shoulder, along the torso's axis: whatever the posture
-    hands_past_head: Sides  # beyond the head's centre, likewise
 
 
 def measure(model: mujoco.MjModel, data: Frames) -> Measures:
@@ -102,6 +100,4 @@ def measure(model: mujoco.MjModel, data: Frames) -> Measures:
         hands_ahead=(hands - torso) @ torso_frame[:, 0],
         hands_to_hips=jnp.linalg.norm(hands - hip_points, axis=-1),
         elbows_out=(elbows - torso) @ torso_frame[:, 1] * outward,
-        hands_up=((hands - shoulders) * torso_frame[:, 2]).sum(-1),
-        hands_past_head=(hands - head) @ torso_frame[:, 2],
     )

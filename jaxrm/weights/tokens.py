@@ -71,13 +71,13 @@ class TrainingWords:
 
 
 def _distance(words: list[str], caption: str) -> tuple[bool, float, int]:
-    """How far a caption is from saying the same: one that denies is, where no word does; the more of the
-    words are in it in some form the nearer it is, and of those as near the shortest."""
+    """How far a caption is from saying the same: one that denies is, where no word does, and one that does
+    not where one does; the more of the words are in it in some form the nearer, and of those the shortest."""
     others = words_of(caption)
-    denies = _denies(others) and not _denies(words)
+    otherwise = _denies(others) != _denies(words)
     forms = (max((_likeness(word, other) for other in others), default=0.0) for word in words)
     said = sum(len(word) * form for word, form in zip(words, forms, strict=True) if form >= _ALIKE)
-    return denies, -said, len(caption)
+    return otherwise, -said, len(caption)
 
 
 def _likeness(word: str, other: str) -> float:

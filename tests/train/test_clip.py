@@ -175,6 +175,9 @@ def test_what_the_weights_tell_apart_is_as_good_as_when_they_were_judged(env, sc
             before = known[kind][sentence]
             assert (figure is None) == (before is None), sentence
             assert figure is None or figure >= before - 0.02, (kind, sentence, figure, before)
+    told = clip_report.rounded(quality)
+    assert all(told["prompts"][task.goal] for task in tasks.TASKS.values())
+    assert sum(figure is not None for figure in told["combinations"].values()) >= 6
     assert quality.prompts[env.goal] >= 0.95
     assert np.nanmean(list(quality.prompts.values())) >= 0.88
     assert min(quality.wordings.values()) >= 0.95

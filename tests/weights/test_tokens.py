@@ -104,6 +104,17 @@ def test_what_is_suggested_says_the_same_in_other_forms():
     assert str(error.value).splitlines()[1:3] == ["  a robot kneeling", "  a robot kneeling down"]
 
 
+@pytest.mark.parametrize(
+    ("sentence", "first"),
+    [("a zebra kneeling", "a robot kneeling down"), ("don't kneel", "a robot not kneeling"),
+     ("never kneeling", "a robot not kneeling")],
+)  # fmt: skip
+def test_who_denies_is_shown_what_denies_and_others_what_does_not(sentence, first):
+    with pytest.raises(UnknownWordsError) as error:
+        TrainingWords.of(["a robot not kneeling", "a robot kneeling down"]).check([sentence])
+    assert str(error.value).splitlines()[1].strip() == first
+
+
 def test_unknown_words_are_named_with_the_nearest_known_ones(processor):
     processor.check_words(["A humanoid robot, kneeling!"])
     with pytest.raises(ValueError) as error:

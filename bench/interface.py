@@ -125,20 +125,24 @@ def main(
         rows.append({"part": name, "wall": found.wall, "cpu": found.cpu, "hours": hours})
         table.add_row(name, f"{found.wall:,.1f}", f"{found.cpu:,.1f}", f"{hours:,.2f}")
     Console().print(table)
-    costs = costs_of_rewards() if rewards else None
+    device = jax.devices()[0]
+    result = {
+        "device": f"{device.platform}: {device.device_kind}, {os.cpu_count()} cores",
+        "machine": platform.processor() or platform.machine(),
+        "jax": jax.__version__,
+        "model": model,
+        "count": count,
+        "frames": frames,
+        "interval": interval,
+        "rows": rows,
+    }
+    _write(result, out)  # before what may fail
+    if rewards:
+        _write(result | {"rewards": costs_of_rewards()}, out)
+
+
+def _write(result: dict[str, Any], out: Path | None) -> None:
     if out:
-        device = jax.devices()[0]
-        result = {
-            "device": f"{device.platform}: {device.device_kind}, {os.cpu_count()} cores",
-            "machine": platform.processor() or platform.machine(),
-            "jax": jax.__version__,
-            "model": model,
-            "count": count,
-            "frames": frames,
-            "interval": interval,
-            "rows": rows,
-            "rewards": costs,
-        }
         out.write_text(json.dumps(result, indent=2) + "\n")
 
 

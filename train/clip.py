@@ -78,7 +78,7 @@ def main(config: ClipConfig) -> None:
         if (call + 1) % config.calls_per_save == 0 or call + 1 == calls:
             clip_report.discard(config.out)
             jaxrm.save(ClipCheckpoint(learner.average["clip"], processor), config.out)
-            clip_report.write_training(config, time.time() - began)
+            clip_report.write_training(config, seen, time.time() - began)
             clip_report.write_look(env, config.out, config.size)
 
     console.print(f"wrote {config.out}; judging ...")

@@ -111,9 +111,10 @@ def look(env: Humanoid, size: int) -> UInt8[np.ndarray, "size width 3"]:
     return np.concatenate(list(np.asarray(draw(jnp.stack(qpos)))), axis=1)
 
 
-def write_training(config: Any, seconds: float) -> None:
-    """Keeps beside the weights how they were made."""
-    made = origin("clip", config, seconds) | {"images": config.images, "pool": config.pool, "note": ""}
+def write_training(config: Any, seen: int, seconds: float) -> None:
+    """Keeps beside the weights how they were made, of as many frames as they have `seen`."""
+    stopped = f" It was stopped there, of {config.images:,}." if seen < config.images else ""
+    made = origin("clip", config, seconds) | {"images": seen, "pool": config.pool, "note": stopped}
     (config.out / TRAINING).write_text(json.dumps(made, indent=1) + "\n")
 
 

@@ -40,8 +40,8 @@ class Source(NamedTuple):
     seed: int
 
     def stamp(self) -> dict[str, str]:
-        """What a file made of it must say: also how bodies moved and were filmed, which weights saw, and
-        which oracle judged."""
+        """What a file made of it must say: also how motions, cameras and looks were drawn (not the physics
+        and the renderer under them), which weights saw, and which oracle judged."""
         told = {name: str(value) for name, value in self._asdict().items()}
         return told | {"makers": source_digest(MAKERS)} | seen_by(self.model)
 

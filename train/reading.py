@@ -39,7 +39,10 @@ def read(clip: ClipCheckpoint, goal: str) -> Reading:
     alike = (cosine for sentence, cosine in cosines.items() if plain[sentence] in (said, claimed))
     same = max(alike, default=-1.0)
     detailed = said is None and is_caption(goal)  # as captions speak, and no plain sentence says
-    return Reading(nearest, float(cosines[nearest]), detailed or bool(cosines[nearest] - same <= OTHERWISE))
+    denied = {part.name for part in said or () if part.negated}
+    turned = any(part.name in denied and not part.negated for part in plain[nearest])
+    as_said = detailed or bool(cosines[nearest] - same <= OTHERWISE and not turned)
+    return Reading(nearest, float(cosines[nearest]), as_said)
 
 
 @functools.cache

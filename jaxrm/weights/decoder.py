@@ -147,12 +147,11 @@ def _with_ends(config: DecoderConfig, given: Mapping[str, Any], directory: Path)
     if not missing:
         return config
     path = directory / GENERATION_CONFIG
-    generation, told = files.read_json(path) if path.is_file() else {}, read_told(directory)
-    tokenizer = read_tokenizer(directory / TOKENIZER) if told and (directory / TOKENIZER).is_file() else None
-    for name in missing:
-        had[name] = generation.get(name)
-        if had[name] is None and tokenizer is not None:
-            had[name] = special_id(told, name.removesuffix("_id"), tokenizer)
+    had |= {name: (files.read_json(path) if path.is_file() else {}).get(name) for name in missing}
+    open_still = [name for name in missing if had[name] is None]
+    if open_still and (directory / TOKENIZER).is_file() and (told := read_told(directory)):
+        tokenizer = read_tokenizer(directory / TOKENIZER)
+        had |= {name: special_id(told, name.removesuffix("_id"), tokenizer) for name in open_still}
     with files.naming(path):
         return replace(config, **parse_ends(had, config.vocabulary))
 

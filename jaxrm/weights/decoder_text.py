@@ -158,10 +158,11 @@ class DecoderProcessor:
         probe = self._plain("a")
         whole = self.tokenizer.encode("a").ids
         starts = [i for i in range(len(whole) - len(probe) + 1) if whole[i : i + len(probe)] == probe]
-        found = whole[: starts[0]] if starts else []
+        if starts and starts[0]:
+            return whole[: starts[0]]
         told = read_told(self.source) if isinstance(self.source, Path) else {}
-        added = told.get("add_bos_token") is True and special_id(told, "bos_token", self.tokenizer)
-        return found or ([added] if type(added) is int else [])
+        added = special_id(told, "bos_token", self.tokenizer) if told.get("add_bos_token") is True else None
+        return [] if added is None else [added]
 
     def begin(self, text: str) -> list[int]:
         """The ids of a prompt, at least one: an empty prompt of a tokeniser that puts nothing in front

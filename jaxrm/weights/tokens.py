@@ -51,10 +51,14 @@ class TrainingWords:
         if wordless:
             raise UnknownWordsError(f"no words in {wordless[0]!r}: say what you want in a sentence")
         unknown = dict.fromkeys(word for text in texts for word in words_of(text) if word not in self.words)
+        unknown = [word for word in unknown if not (self._are_apart and self._knows_parts(word))]
         if not unknown:
             return
         lines = []
         for word in unknown:
+            if self._knows_parts(word):
+                lines.append(f"{word!r} (write it apart: {word.replace('-', ' ')!r})")
+                continue
             alike = sorted((-_likeness(word, known), known) for known in self.words)
             near = [known for value, known in alike[:3] if -value >= _ALIKE]
             lines.append(f"{word!r}" + (f" (nearest known: {', '.join(near)})" if near else ""))
@@ -65,6 +69,14 @@ class TrainingWords:
             "allow_unknown_words=True (--allow-unknown-words) goes on regardless."
             + (f" The nearest captions that it knows:{examples}" if examples else "")
         )
+
+    def _knows_parts(self, word: str) -> bool:
+        return "-" in word and self.words >= set(word.split("-"))
+
+    @cached_property
+    def _are_apart(self) -> bool:
+        """Whether these are of a file in which compounds are not words of their own."""
+        return not any("-" in word for word in self.words)
 
     def to_json(self) -> dict[str, list[str]]:
         return {"words": sorted(self.words), "captions": list(self.captions)}

@@ -202,6 +202,18 @@ def test_the_card_tells_what_is_measured_today(env, scene_clip):
             assert auc == pytest.approx(float(told[goal]), abs=0.04), goal
 
 
+def test_a_training_that_was_stopped_says_so_and_leaves_no_card_of_others(tmp_path):
+    config = clip_config.ClipConfig(out=tmp_path, images=25600)
+    for name in ("README.md", clip_report.FIGURES, clip_report.PATHS):
+        (tmp_path / name).write_text("of other weights")
+    clip_report.discard(tmp_path)
+    assert not list(tmp_path.iterdir())
+    for seen, told in ((12800, "stopped there, of 25,600"), (25600, "")):
+        clip_report.write_training(config, seen, 60.0)
+        made = json.loads((tmp_path / clip_report.TRAINING).read_text())
+        assert made["images"] == seen and told in made["note"] and bool(told) == bool(made["note"])
+
+
 def test_the_shipped_prompts_are_known_and_others_refused(scene_clip):
     for task in tasks.TASKS.values():
         jaxrm.ClipReward.create(scene_clip, goal=task.goal, baseline=tasks.BASELINE, alpha=0.5)

@@ -85,6 +85,18 @@ def test_rewards_are_of_the_state_reached_before_the_reset():
     np.testing.assert_array_equal(after.time, [1, 1, 1, 1])
 
 
+@pytest.mark.parametrize(("length", "apart"), [(200, 4), (202, 2), (199, 1)])
+def test_worlds_begin_where_the_last_state_of_each_episode_is_looked_at(length, apart):
+    """By the truth, which sees every state, at any step."""
+    env = Pendulum()
+    env.episode_length = length
+    frames = LoopReward("upright", (), (), lambda env, weights, state, poses: poses.qpos[..., 0], ())
+    for reward, stride in ((frames, apart), (None, 1)):
+        _, _, state = learner_and_state(env, config(reward_every=4, num_envs=64), reward)
+        times = np.asarray(state.worlds.time).reshape(-1)
+        assert np.gcd.reduce((times - length) % length) == stride and times.max() < length
+
+
 def test_a_pose_reward_sees_every_scored_pose_once_and_takes_weights_as_an_argument():
     def score(env, weights, state, poses: Pose):
         return weights * jnp.cos(poses.qpos[..., 0])

@@ -124,6 +124,16 @@ def test_unknown_words_are_named_with_the_nearest_known_ones(processor):
     assert "allow_unknown_words=True" in message and "a humanoid robot kneeling" in message
 
 
+def test_a_compound_is_to_be_written_apart_unless_words_are_of_a_file_that_has_none():
+    words = TrainingWords.of(["a robot lying face down", "sitting cross-legged"])
+    words.check(["a robot sitting cross-legged"])
+    with pytest.raises(UnknownWordsError, match=r"'face-down' \(write it apart: 'face down'\)"):
+        words.check(["a robot lying face-down"])
+    TrainingWords(frozenset({"sitting", "cross", "legged"})).check(["sitting cross-legged"])
+    with pytest.raises(UnknownWordsError, match="'t-pose'"):
+        TrainingWords(frozenset({"pose", "cross"})).check(["t-pose"])
+
+
 def test_words_of_captions():
     words = TrainingWords.of(["A robot's arm.", "a robot's arm", "two arms-raised"], examples=1)
     assert words.words == {"a", "robot's", "arm", "two", "arms-raised"}

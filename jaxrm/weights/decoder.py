@@ -147,11 +147,14 @@ def _with_ends(config: DecoderConfig, given: Mapping[str, Any], directory: Path)
     if not missing:
         return config
     path = directory / GENERATION_CONFIG
-    had |= {name: (files.read_json(path) if path.is_file() else {}).get(name) for name in missing}
-    open_still = [name for name in missing if had[name] is None]
-    if open_still and (directory / TOKENIZER).is_file() and (told := read_told(directory)):
+    generation = files.read_json(path) if path.is_file() else {}
+    had |= {name: generation.get(name) for name in missing}
+    tokens = {name: name.removesuffix("_id") for name in missing if had[name] is None}
+    told = read_told(directory) if tokens else {}
+    # a tokeniser of a real size takes a second to read
+    if any(told.get(token) for token in tokens.values()) and (directory / TOKENIZER).is_file():
         tokenizer = read_tokenizer(directory / TOKENIZER)
-        had |= {name: special_id(told, name.removesuffix("_id"), tokenizer) for name in open_still}
+        had |= {name: special_id(told, token, tokenizer) for name, token in tokens.items()}
     with files.naming(path):
         return replace(config, **parse_ends(had, config.vocabulary))
 

@@ -1,6 +1,5 @@
 """Decoders' directories there and back, their tokenisers, likelihoods of spans, and each fault named."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -8,41 +7,16 @@ import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 import jaxrm
 from jaxrm.describe import describe
-from jaxrm.weights import DecoderProcessor, WeightsError, files
+from jaxrm.weights import WeightsError, files
 from jaxrm.weights.family import read_family
 from jaxrm.weights.table import to_tensors
 from tests.weights import mpt_reference
+from tests.weights.decoder_files import CONTINUATIONS, GOLDEN, LLAMA, PROMPTS, edit, edit_config
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 NAMES = ("llama", "qwen2", "qwen3", "gpt2", "neox", "mpt")
-LLAMA = GOLDEN / "decoder-llama"
-
-
-@pytest.fixture
-def copy(tmp_path):
-    """A copy of the golden Llama, to be spoiled."""
-    return Path(shutil.copytree(LLAMA, tmp_path / "copy"))
-
-
-@pytest.fixture(scope="module")
-def lm():
-    return jaxrm.load_decoder(LLAMA)
-
-
-def edit(directory: Path, **changes) -> None:
-    """Change model.safetensors: a tensor by name, or None to drop it."""
-    tensors = load_file(directory / files.SINGLE) | {k.replace("__", "."): v for k, v in changes.items()}
-    save_file(
-        {name: tensor for name, tensor in tensors.items() if tensor is not None}, directory / files.SINGLE
-    )
-
-
-def edit_config(directory: Path, **changes) -> None:
-    files.write_json(directory / "config.json", files.read_config(directory) | changes)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -202,9 +176,6 @@ def test_the_right_loader_is_named():
         jaxrm.load_decoder(GOLDEN / "clip-quick-gelu")
 
 
-PROMPTS, CONTINUATIONS = ["A video of a robot:", "it", ""], [" kneels down", " gets up from kneeling", "True"]
-
-
 def test_likelihood_of_a_span_equals_all_logits(lm):
     got = lm.log_likelihood(PROMPTS, CONTINUATIONS)
     assert got.shape == (3,) and got.dtype == np.float32
@@ -226,44 +197,6 @@ def test_logits_from_vectors_and_with_padding(lm):
     assert got.shape == (2, 4, 110) and got.dtype == np.float32
     np.testing.assert_allclose(lm.logits(embeds=lm.model.embed(tokens), mask=mask), got, atol=1e-5)
     np.testing.assert_allclose(lm.logits(tokens[1:, :2])[0], got[1, :2], atol=1e-4)
-
-
-def test_texts_there_and_back(lm):
-    tokens, mask = lm.processor.tokenize(["it gets up", "raise the left arm"])
-    assert tokens.dtype == np.int32 and tokens.shape == mask.shape and (tokens[:, 0] == 0).all()
-    assert lm.processor.decode(tokens[0][mask[0]]) == "it gets up"
-
-
-def sentencepiece(how: str) -> Tokenizer:
-    """A tokeniser that marks spaces, and the beginning of a text: as older and as newer files do it, and
-    those of bytes."""
-    texts = [*PROMPTS, *CONTINUATIONS, "What it does: it kneels down. Was it done? True"]
-    made = Tokenizer(models.BPE(unk_token="<unk>"))
-    marks = pre_tokenizers.ByteLevel() if how == "bytes" else pre_tokenizers.Metaspace(prepend_scheme="first")
-    made.pre_tokenizer = pre_tokenizers.Sequence([marks, pre_tokenizers.Punctuation()])
-    made.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=90, special_tokens=["<unk>", "<s>"]))
-    made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    made.pre_tokenizer = None if how == "prepend" else marks
-    steps = [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
-    if how != "bytes":
-        made.normalizer = normalizers.Sequence(steps if how == "prepend" else [normalizers.Strip()])
-    return made
-
-
-@pytest.mark.parametrize("how", ["prepend", "metaspace", "bytes"])
-@pytest.mark.parametrize(
-    "texts",
-    [("A video of a robot:", " kneels down", ". Was it", " done?"), ("", "it kneels"), ("it", "", ".")],
-)
-def test_pieces_have_the_ids_of_the_whole_text(how, texts, lm):
-    processor = DecoderProcessor(sentencepiece(how), lm.model.config)
-    whole = processor.tokenizer.encode("".join(texts)).ids
-    first, second, *others = texts
-    rows = processor.rows([first], [second + "".join(others)])
-    assert rows.tokens[rows.mask].tolist() == whole and 0 not in whole
-    if first:
-        pieces = [processor.encode(text) for text in (second, *others)]
-        assert sum(pieces, processor.begin(first)) == whole
 
 
 @pytest.mark.parametrize(
@@ -300,54 +233,6 @@ def test_wrong_tokens_are_refused(lm):
         lm.log_likelihood(["a"], [" b"], batch=0)
 
 
-def test_a_tokeniser_that_does_not_fit_is_refused(copy):
-    edit(copy, **{"model.embed_tokens.weight": np.zeros((60, 8), np.float32)})
-    edit_config(copy, vocab_size=60)
-    lm = jaxrm.load_decoder(copy)
-    assert lm.logits(np.array([[1, 2]])).shape == (1, 2, 60)
-    with pytest.raises(ValueError, match="ids up to 109, but the decoder's vocabulary ends at 59"):
-        lm.log_likelihood(["a"], [" b"])
-
-
-@pytest.mark.parametrize("change", [{"bos_token_id": 200}, {"eos_token_id": [200, 2]}])
-def test_a_tokeniser_without_the_ends_of_a_text_is_refused(change, copy):
-    edit(copy, **{"model.embed_tokens.weight": np.zeros((300, 8), np.float32)})
-    edit_config(copy, vocab_size=300, **change)
-    with pytest.raises(ValueError, match=r"texts (begin|end) with id 200, for which .* no token"):
-        jaxrm.load_decoder(copy).processor.begin("a")
-
-
-@pytest.mark.parametrize("told", ["generation", "tokeniser", "tokeniser, as an object"])
-def test_ends_that_the_config_does_not_speak_of_are_found_elsewhere(told, tmp_path):
-    """MPT's published config.json says nothing of them."""
-    copy = Path(shutil.copytree(GOLDEN / "decoder-mpt", tmp_path / "copy"))
-    given = files.read_config(copy)
-    files.write_json(copy / "config.json", {k: v for k, v in given.items() if not k.endswith("token_id")})
-    shutil.copy(LLAMA / "tokenizer.json", copy)
-    first, second = (Tokenizer.from_file(str(copy / "tokenizer.json")).id_to_token(i) for i in (5, 6))
-    assert jaxrm.load_decoder(copy).model.config.eos_token_ids == ()
-    if told == "generation":
-        files.write_json(copy / "generation_config.json", {"bos_token_id": 5, "eos_token_id": [6]})
-    else:
-        end = {"content": second, "lstrip": False} if "object" in told else second
-        files.write_json(copy / "tokenizer_config.json", {"bos_token": first, "eos_token": end})
-    config = jaxrm.load_decoder(copy).model.config
-    assert (config.bos_token_id, config.eos_token_ids) == (5, (6,))
-    edit_config(copy, bos_token_id=None, eos_token_id=None)  # null: there is none
-    assert jaxrm.load_decoder(copy).model.config.eos_token_ids == ()
-
-
-def test_a_beginning_that_only_the_tokenisers_config_asks_for(copy):
-    tokenizer = json.loads((copy / "tokenizer.json").read_text())
-    tokenizer["post_processor"] = None
-    (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
-    (first,) = (Tokenizer.from_file(str(copy / "tokenizer.json")).id_to_token(i) for i in (0,))
-    plain = jaxrm.load_decoder(copy).processor.begin("a")
-    for added, ids in ((True, [0, *plain]), (False, plain)):
-        files.write_json(copy / "tokenizer_config.json", {"bos_token": first, "add_bos_token": added})
-        assert jaxrm.load_decoder(copy).processor.begin("a") == ids
-
-
 def test_mpts_settings_that_say_the_same(tmp_path):
     shutil.copy(GOLDEN / "decoder-mpt" / "config.json", tmp_path)
     plain = files.read_config(tmp_path)
@@ -373,31 +258,6 @@ def test_a_pickle_is_refused_with_the_way_that_keeps_a_decoders_head(copy):
     (copy / files.SINGLE).rename(copy / "pytorch_model.bin")
     with pytest.raises(FileNotFoundError, match=r"import AutoModelForCausalLM as M; .*save_pretrained"):
         jaxrm.load_decoder(copy)
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b'{"model": {"type": "Abacus"}}'])
-def test_a_garbled_tokeniser_is_named(content, copy):
-    (copy / "tokenizer.json").write_bytes(content)
-    for read in (describe, lambda copy: jaxrm.load_decoder(copy).processor.begin("a")):
-        with pytest.raises(ValueError, match=f"{copy}/tokenizer.json is not a tokeniser's file: "):
-            read(copy)
-
-
-def test_without_tokeniser_it_still_reads_ids(copy):
-    (copy / "tokenizer.json").unlink()
-    lm = jaxrm.load_decoder(copy)
-    with pytest.raises(FileNotFoundError, match=r"no tokenizer.json, so it reads token ids but no texts"):
-        lm.log_likelihood(["a"], [" b"])
-
-
-def test_an_empty_prompt_needs_a_beginning(copy):
-    tokenizer = json.loads((copy / "tokenizer.json").read_text())
-    tokenizer["post_processor"] = None
-    (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
-    assert jaxrm.load_decoder(copy).processor.begin("") == [0]  # the config's bos_token_id
-    edit_config(copy, bos_token_id=None)
-    with pytest.raises(ValueError, match="no beginning-of-sequence token: give a word"):
-        jaxrm.load_decoder(copy).processor.begin("")
 
 
 def test_weights_in_bfloat16():

@@ -8,6 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxrm.models.layers import matmul, norm_dtype
+from jaxrm.models.rows import in_blocks
 from jaxrm.models.winograd import winograd
 
 _LEAST_CHANNELS = 32  # fewer make products too thin for Winograd's sums to pay
@@ -46,7 +47,7 @@ def image_by_image(
     """Layers on one image after the other where that keeps large feature maps in the cache: on CPUs."""
     if jax.default_backend() != "cpu":
         return layers(x)
-    return jax.lax.map(lambda image: layers(image[None])[0], x)
+    return in_blocks(layers, x, 1)
 
 
 def mean_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:

@@ -18,6 +18,7 @@ from jaxrm.models.causal_attention import KeyValue
 from jaxrm.models.context import Context, Sight
 from jaxrm.models.head import all_logits, log_probs
 from jaxrm.models.reader import Reader
+from jaxrm.models.rows import in_cache
 
 Format = Literal["llama", "qwen2", "qwen3", "gpt2", "gpt_neox", "mpt", "mosaic_gpt"]
 
@@ -101,12 +102,11 @@ class Decoder(Reader):
         """
         if (tokens is None) == (embeds is None):
             raise ValueError("give either tokens or embeds")
-        x = self.embed(tokens) if tokens is not None else embeds
-        assert x is not None
+        x = jnp.asarray(embeds) if tokens is None else self.embed(tokens)
         if not x.shape[1]:
             raise ValueError("the sequence is empty: give one token or vector at least")
         self.check_length(x.shape[1])
-        return self.logits_of(self.read(x, mask))
+        return in_cache(lambda rows: self.logits_of(self.read(*rows)), (x, mask), x.shape[1])
 
     def logits_of(self, hidden: Float[Array, "*batch width"]) -> Float[Array, "*batch vocabulary"]:
         """Final hidden states -> logits of the next token, in float32 at least."""

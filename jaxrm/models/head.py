@@ -1,12 +1,11 @@
 """Hidden states -> log-probabilities of tokens, a few positions at a time."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxrm.models.layers import norm_dtype
+from jaxrm.models.rows import in_blocks
 
 # Logits in work at once: positions x vocabulary. 64 M numbers are 256 MiB in float32.
 _AT_ONCE = 2**26
@@ -33,7 +32,6 @@ def log_probs(
     again.
     """
     flat, ids = hidden.reshape(-1, hidden.shape[-1]), targets.reshape(-1)
-    rows = max(1, min(len(ids), at_once // table.shape[0]))
     table = table.astype(hidden.dtype)
 
     @jax.checkpoint
@@ -42,9 +40,4 @@ def log_probs(
         chosen = jnp.take_along_axis(logits, rows[1][:, None], axis=-1)[:, 0]
         return chosen - jax.nn.logsumexp(logits, axis=-1)
 
-    if rows == len(ids):
-        return block((flat, ids)).reshape(targets.shape)
-    count = math.ceil(len(ids) / rows)
-    padded = jnp.pad(flat, ((0, count * rows - len(ids)), (0, 0))).reshape(count, rows, -1)
-    padded_ids = jnp.pad(ids, (0, count * rows - len(ids))).reshape(count, rows)
-    return jax.lax.map(block, (padded, padded_ids)).reshape(-1)[: len(ids)].reshape(targets.shape)
+    return in_blocks(block, (flat, ids), at_once // table.shape[0] or 1).reshape(targets.shape)

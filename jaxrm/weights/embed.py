@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxrm.models import rows
 from jaxrm.spread import axes_of, on_parts
 from jaxrm.types import Embeddings, Frames
 from jaxrm.weights.preprocess import ImageSettings, check_frames, preprocess
@@ -44,14 +45,7 @@ def run(
     def embed(block: jax.Array) -> jax.Array:
         return encode(model, preprocess(block, settings))
 
-    if batch is None or len(flat) <= check_batch(batch):
-        embedded = embed(flat)
-    else:
-        count = -(-len(flat) // batch)
-        # Padding with the last frame keeps one compiled block for all.
-        padded = jnp.pad(flat, ((0, count * batch - len(flat)), (0, 0), (0, 0), (0, 0)), mode="edge")
-        embedded = jax.lax.map(embed, padded.reshape(count, batch, *image))
-        embedded = embedded.reshape(count * batch, -1)[: len(flat)]
+    embedded = embed(flat) if batch is None else rows.in_blocks(embed, flat, check_batch(batch))
     return embedded.reshape(*leading, embedded.shape[-1])
 
 

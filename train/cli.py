@@ -59,18 +59,20 @@ def use_compilation_cache() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
 
 
-def use_all_cores() -> None:
+def use_all_cores(shards: int = PolicyConfig.num_shards) -> None:
     """Shows jax the cores of this machine as devices: XLA runs most of MJX on one core a device.
 
     Must come before jax looks for devices; without effect where an accelerator is used. A user's own
     settings (`JAX_NUM_CPU_DEVICES`, `NPROC`, XLA's flags) stand.
+
+    Args:
+      shards: what is spread over them in equal parts.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     given = os.environ.get("JAX_NUM_CPU_DEVICES") or _flag(_DEVICES, flags)
     if given is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        shards = PolicyConfig.num_shards
-        given = max(n for n in range(1, shards + 1) if shards % n == 0 and n <= cores)
+        given = max(n for n in range(1, cores + 1) if shards % n == 0)
         with contextlib.suppress(RuntimeError):  # jax already computes: its devices stay as they are
             jax.config.update("jax_num_cpu_devices", given)
     # XLA runs CPU devices on one pool of threads, as many as cores. A device keeps its thread while it waits
@@ -125,7 +127,7 @@ def _parse(kind: Any, program: str, arguments: list[str], default: Any = None) -
 
 def _policy(arguments: list[str]) -> None:
     config = parse_policy(arguments)
-    use_all_cores()
+    use_all_cores(config.num_shards)
     policies.policy(config)
 
 

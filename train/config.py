@@ -186,6 +186,9 @@ class PolicyConfig:
             object.__setattr__(self, "task", self.task or self._task_of_body)
         if isinstance(self.goal, list | tuple):
             object.__setattr__(self, "goal", self.goal[0] if len(self.goal) == 1 else tuple(self.goal))
+        for name in ("negatives", "also"):
+            if isinstance(value := getattr(self, name), str):
+                object.__setattr__(self, name, (value,))
         if self.model is None:
             object.__setattr__(self, "model", OURS[self.reward == "likelihood"])
         for name, value in recipes.of(self.task, self.algo).items():

@@ -31,7 +31,7 @@ class Rollouts(NamedTuple):
       reward: as the run's own reward judges each state.
       truth: as the environment judges each step.
       success: whether the predicate holds; of a task of order, for what was done up to this step.
-      alive: False from the step on after which an episode was over early.
+      alive: False from the step on after which an episode was over early, and where the reward is not finite.
       episode_success: whether the episode as a whole is a success.
     """
 
@@ -80,13 +80,13 @@ def make_evaluate(
         _, (poses, past, truth, ok) = jax.lax.scan(on_step, start, None, length=env.episode_length)
         scores = truth if reward.score is None else _judge(env, reward, weights, reward_state, poses, between)
         success = in_blocks(lambda seen: successes(env, *seen), (poses, past), block, axes=2)
-        ok &= jnp.isfinite(scores)
+        scored = ok & jnp.isfinite(scores)
         by_step = dict(
             qpos=poses.qpos.astype(jnp.float32),
-            reward=jnp.where(ok, scores, 0.0),
-            truth=jnp.where(ok, truth, 0.0),
+            reward=jnp.where(scored, scores, 0.0),
+            truth=jnp.where(ok & jnp.isfinite(truth), truth, 0.0),
             success=success & ok,
-            alive=ok,
+            alive=scored,
         )
         return Rollouts(
             **jax.tree.map(lambda x: x.swapaxes(0, 1), by_step),
@@ -130,7 +130,8 @@ def episode_keys(seed: int, episodes: int, devices: int) -> UInt32[Array, "episo
 def summary(
     rollouts: Rollouts, threshold: float = math.nan, *, stride: int = 1, has_truth: bool = True
 ) -> dict[str, float | None]:
-    """Mean reward a step, mean ground-truth return an episode, share of successful episodes and steps.
+    """Mean reward of the steps that have one, None where none has; mean ground-truth return an episode, share
+    of successful episodes and steps.
 
     `false_positives` is `jaxrm.metrics.false_positive_rate` by `threshold` (see `train/success.py`); None
     where it is not defined: there is no threshold, or the predicate fails nowhere. It is of the steps at
@@ -140,8 +141,9 @@ def summary(
     success, looked = np.asarray(rollouts.success), np.array(rollouts.alive)
     looked[:, np.arange(looked.shape[1]) % stride != stride - 1] = False
     wrong = metrics.false_positive_rate(np.asarray(rollouts.reward)[looked], success[looked], threshold)
+    rewards = np.asarray(rollouts.reward, np.float64)[np.asarray(rollouts.alive)]
     figures = {
-        "reward": float(np.mean(np.asarray(rollouts.reward, np.float64))),
+        "reward": float(np.mean(rewards)) if len(rewards) else None,
         "truth_return": float(np.mean(np.sum(np.asarray(rollouts.truth, np.float64), axis=1))),
         "success": float(np.mean(rollouts.episode_success)),
         "success_steps": float(np.mean(success)),

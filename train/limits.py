@@ -3,8 +3,10 @@
 import difflib
 import math
 from collections.abc import Callable
-from typing import Any
+from numbers import Integral
+from typing import Any, get_type_hints
 
+_WHOLE = (int, tuple[int, ...])  # types of settings
 SEEDS = 2**32  # that a key tells apart
 
 _Range = tuple[Callable[[float], bool], tuple[str, ...]]
@@ -65,13 +67,20 @@ def check_numbers(config: Any) -> None:
     for words, (holds, names) in _RANGES.items():
         for name in names:
             value = getattr(config, name)
-            if not all(map(holds, value if isinstance(value, tuple | list) else (value,))):
+            if not all(map(holds, _several(value))):
                 raise ValueError(f"{name} is {value}; it must be {words}")
     for name, value in vars(config).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{name} is {value}; it must be finite")
+    for name, kind in get_type_hints(type(config)).items():
+        if kind in _WHOLE and not all(isinstance(x, Integral) for x in _several(getattr(config, name))):
+            raise ValueError(f"{name} is {getattr(config, name)}; it must be a whole number")
     if not 0 <= config.seed <= SEEDS - config.seeds:
         raise ValueError(f"seed is {config.seed}; it and all seeds of the run must lie in 0 to {SEEDS - 1}")
+
+
+def _several(value: Any) -> tuple | list:
+    return value if isinstance(value, tuple | list) else (value,)
 
 
 def check_use(config: Any, usual: Any) -> None:

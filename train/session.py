@@ -157,6 +157,7 @@ class Session:
             called = time.monotonic()
             state, figures = advance(state, self.program.frozen, jnp.int32(count))
             rows = self._rows({k: np.asarray(v) for k, v in figures.items()}, iteration, count)
+            self._check_scored(rows)
             seconds = time.monotonic() - called
             self.train_seconds += seconds
             for seat, board, of_seat in zip(self.seats, boards, rows, strict=True):
@@ -203,6 +204,17 @@ class Session:
             }
 
         return [[row_of(seat, row) for row in range(count)] for seat in range(len(self.seats))]
+
+    def _check_scored(self, rows: list[list[Row]]) -> None:
+        """Raise a ValueError where no step of an iteration counted: nothing was learnt from, and all that is
+        normalised by what was seen is lost."""
+        for row in (row for of_seat in rows for row in of_seat):
+            if row["masked"] == self.config.steps_per_iteration:
+                raise ValueError(
+                    f"no step of iteration {row['iteration']} counts: its physics or its reward "
+                    f"({self.parts.reward.name}) is not finite anywhere; what was learnt until the last "
+                    "checkpoint is kept"
+                )
 
     def _show(
         self, status: StatusLine, lasts: list[Row], iterations_per_second: float, left: float, *, last: bool
@@ -263,11 +275,15 @@ class Session:
             else "success not known"
         )
         self.console.print(
-            f"{success}, reward {result['reward_start']:.3f} -> {result['reward_end']:.3f},"
+            f"{success}, reward {_shown(result['reward_start'])} -> {_shown(result['reward_end'])},"
             f" {result['wall_seconds']:.0f} s: {seat.folder.path}",
             highlight=False,
         )
         return result
+
+
+def _shown(reward: float | None) -> str:
+    return "not defined" if reward is None else f"{reward:.3f}"
 
 
 def _mean(values: list[float | None]) -> float:

@@ -173,6 +173,24 @@ def test_commands_that_we_name_are_taken(words):
     cli.parse_policy(words).validate()
 
 
+@pytest.mark.parametrize(("cores", "shards", "devices"), [(6, 8, 4), (2, 8, 2), (4, 1, 1), (3, 2, 2)])
+def test_as_many_devices_as_cores_and_shards_allow(monkeypatch, cores, shards, devices):
+    for name in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS", "NPROC"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # restored afterwards, whatever is set meanwhile
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    seen = {}
+    monkeypatch.setattr(cli.jax.config, "update", seen.__setitem__)
+    cli.use_all_cores(shards)
+    assert seen == {"jax_num_cpu_devices": devices}
+
+
+def test_one_sentence_is_one_sentence():
+    config = PolicyConfig("cartpole", alpha=0.5, negatives="a pole hanging down", also="cartpole/swing-up")
+    assert config.negatives == ("a pole hanging down",) and config.also == ("cartpole/swing-up",)
+
+
 def test_the_task_comes_first(capsys):
     code, _, err = output(capsys, "policy", "--reward", "truth", "pendulum")
     assert code == 2 and "name the task first" in err

@@ -279,6 +279,9 @@ def test_a_folder_of_several_seeds_names_them(tmp_path):
         ({"algo": "sac", "updates_per_step": math.nan}, "above 0"),
         ({"policy_hidden": (8, 0)}, "at least 1"),
         ({"value_hidden": (-3,)}, "at least 1"),
+        ({"steps": 1e4}, "steps is 10000.0; it must be a whole number"),
+        ({"seed": 1.5}, "seed is 1.5; it must be a whole number"),
+        ({"policy_hidden": (8.0,)}, "whole number"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": 2**32 - 1, "seeds": 2}, "0 to 4294967295"),
         ({"seed": 10**20}, "seed is 1000"),
@@ -319,6 +322,19 @@ def test_what_fails_before_it_learns_leaves_no_folder(tmp_path, monkeypatch, see
     if learnt:  # neither does it overwrite
         with pytest.raises(FileExistsError, match="--resume"):
             train.policy(config)
+
+
+def test_a_reward_that_is_nowhere_finite_ends_the_run(tmp_path, monkeypatch):
+    """Nothing would be learnt, and the statistics of observations would be lost with it."""
+    step = pendulum.Pendulum.step
+
+    def spoilt(env, state, action):
+        after = step(env, state, action)
+        return after._replace(reward=after.reward * math.nan)
+
+    monkeypatch.setattr(pendulum.Pendulum, "step", spoilt)
+    with pytest.raises(ValueError, match=r"no step of iteration 1 counts: .* \(truth\) is not finite"):
+        train.policy(small(tmp_path / "run"))
 
 
 @pytest.mark.slow

@@ -12,8 +12,6 @@ from envs.humanoid.meaning import is_caption, parts_of
 from jaxrm.weights.clip import ClipCheckpoint
 from jaxrm.weights.tokens import words_of
 
-OTHERWISE = 0.02  # of a cosine, by which another sentence is nearer than the one that says the same
-
 
 class Reading(NamedTuple):
     """The plain sentence that a model hears, how near it is, and whether it says what was said."""
@@ -36,13 +34,8 @@ def read(clip: ClipCheckpoint, goal: str) -> Reading:
     nearest = max(cosines, key=cosines.__getitem__)
     said = parts_of(goal)
     claimed = said and tuple(part for part in said if not part.negated)  # of "kneeling, not standing"
-    alike = (cosine for sentence, cosine in cosines.items() if plain[sentence] in (said, claimed))
-    same = max(alike, default=-1.0)
     detailed = said is None and is_caption(goal)  # as captions speak, and no plain sentence says
-    denied = {part.name for part in said or () if part.negated}
-    turned = any(part.name in denied and not part.negated for part in plain[nearest])
-    as_said = detailed or bool(cosines[nearest] - same <= OTHERWISE and not turned)
-    return Reading(nearest, float(cosines[nearest]), as_said)
+    return Reading(nearest, float(cosines[nearest]), detailed or plain[nearest] in (said, claimed))
 
 
 @functools.cache

@@ -5,7 +5,8 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,10 @@ TOKENIZER, TRAINING_WORDS = "tokenizer.json", "training_words.json"
 SENTENCEPIECE = ("spiece.model", "tokenizer.model")
 _SHOWN = 40  # characters of a text in a warning
 _EXAMPLES = 5  # captions that an error shows
-_ALIKE = 0.6  # words that are named as near
+_ALIKE, _SHORT = 0.8, 4  # how near words are spelt; of so few letters each would be near to others
+_EMPTY = 2  # letters of "a" and "on", which captions share that have nothing else in common
 _DENIALS = {"not", "without", "no", "never"}
-_ENDING = re.compile(r"(?:ing|ed|es|s|e)$")  # of English words: "kneels" is near "kneeling"
+_ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e)$")  # of English words: "kneels" is near "kneeling"
 # Of any script: what is not seen cannot be refused. Compounds are words of their own: tokenisers see hyphens.
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 
@@ -54,21 +56,43 @@ class TrainingWords:
         unknown = [word for word in unknown if not (self._are_apart and self._knows_parts(word))]
         if not unknown:
             return
-        lines = []
-        for word in unknown:
-            if self._knows_parts(word):
-                lines.append(f"{word!r} (write it apart: {word.replace('-', ' ')!r})")
-                continue
-            alike = sorted((-_likeness(word, known), known) for known in self.words)
-            near = [known for value, known in alike[:3] if -value >= _ALIKE]
-            lines.append(f"{word!r}" + (f" (nearest known: {', '.join(near)})" if near else ""))
-        near = sorted(self.captions, key=partial(_distance, words_of(" ".join(texts))))[:_EXAMPLES]
+        words = [words_of(text) for text in texts]
+        pairs = [pair for said in words for pair in pairwise(said) if "-".join(pair) in self.words]
+        compounds = {part: "-".join(pair) for pair in pairs for part in pair}
+        hints = "; ".join(self._hint(word, compounds.get(word)) for word in unknown)
+        near = self._nearest([compounds.get(x, x) for said in words for x in said])
         examples = "".join(f"\n  {caption}" for caption in near)
         raise UnknownWordsError(
-            f"the model never saw these words in training: {'; '.join(lines)}. It cannot know their meaning; "
+            f"the model never saw these words in training: {hints}. It cannot know their meaning; "
             "allow_unknown_words=True (--allow-unknown-words) goes on regardless."
             + (f" The nearest captions that it knows:{examples}" if examples else "")
         )
+
+    def _hint(self, word: str, compound: str | None) -> str:
+        """What to write in the place of an unknown word; `compound`: the known one that it is a part of."""
+        if self._knows_parts(word):
+            return f"{word!r} (write it apart: {word.replace('-', ' ')!r})"
+        if compound:
+            return f"{word!r} (write it with a hyphen: {compound!r})"
+        near = sorted((-_ratio(word, known), known) for known in self.words if _is_near(word, known))
+        names = ", ".join(known for _, known in near[:3])
+        return f"{word!r} (nearest known: {names})" if near else f"{word!r}"
+
+    def _nearest(self, words: list[str]) -> list[str]:
+        """Captions that share words with a sentence, long ones before all, of the nearest the shortest first.
+        Last are those that deny where no word does, or the other way; where none shares a word, the first of
+        all are as good as others."""
+        others = {caption: words_of(caption) for caption in self.captions}
+        otherwise = {caption: _denies(said) != _denies(words) for caption, said in others.items()}
+        full = {word for word in words if len(word) > _EMPTY}
+        shared = {
+            caption: sum(len(word) for word in full if any(_is_near(word, other) for other in said))
+            for caption, said in others.items()
+        }
+        near = sorted(
+            filter(shared.get, others), key=lambda text: (otherwise[text], -shared[text], len(text))
+        )
+        return (near or sorted(others, key=otherwise.__getitem__))[:_EXAMPLES]
 
     def _knows_parts(self, word: str) -> bool:
         return "-" in word and self.words >= set(word.split("-"))
@@ -82,22 +106,19 @@ class TrainingWords:
         return {"words": sorted(self.words), "captions": list(self.captions)}
 
 
-def _distance(words: list[str], caption: str) -> tuple[bool, float, int]:
-    """How far a caption is from saying the same: one that denies is, where no word does, and one that does
-    not where one does; the more of the words are in it in some form the nearer, and of those the shortest."""
-    others = words_of(caption)
-    otherwise = _denies(others) != _denies(words)
-    forms = (max((_likeness(word, other) for other in others), default=0.0) for word in words)
-    said = sum(len(word) * form for word, form in zip(words, forms, strict=True) if form >= _ALIKE)
-    return otherwise, -said, len(caption)
+def _is_near(word: str, other: str) -> bool:
+    """Whether one is another form of the other, or spelt nearly so; slips are seldom in the first letter."""
+    slip = len(word) > _SHORT and word[0] == other[0] and _ratio(word, other) >= _ALIKE
+    return slip or _stem(word) == _stem(other)
 
 
-def _likeness(word: str, other: str) -> float:
-    return difflib.SequenceMatcher(None, _stem(word), _stem(other)).ratio()
+def _ratio(word: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, word, other).ratio()
 
 
 def _stem(word: str) -> str:
-    return _ENDING.sub("", word) or word
+    """Of "sits" and "sitting" the same."""
+    return re.sub(r"(.)\1$", r"\1", _ENDING.sub("", word))
 
 
 def _denies(words: Sequence[str]) -> bool:

@@ -134,6 +134,42 @@ def test_a_compound_is_to_be_written_apart_unless_words_are_of_a_file_that_has_n
         TrainingWords(frozenset({"pose", "cross"})).check(["t-pose"])
 
 
+def test_neighbours_that_are_a_known_compound_are_to_be_written_with_a_hyphen():
+    words = TrainingWords.of(["sitting cross-legged", "with its arms crossed", "cross its arms"])
+    with pytest.raises(
+        UnknownWordsError, match=r"'legged' \(write it with a hyphen: 'cross-legged'\)"
+    ) as error:
+        words.check(["sit cross legged"])
+    assert str(error.value).splitlines()[1:] == ["  sitting cross-legged"]
+    with pytest.raises(UnknownWordsError, match=r"'legged'\. "):
+        words.check(["legged arms cross"])
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [("his", ""), ("her", ""), ("hip", " (nearest known: hips)"), ("dancing", ""), ("them", ""), ("jump", ""),
+     ("balanse", " (nearest known: balance)"), ("sat", ""), ("sits", " (nearest known: sit, sitting)")],
+)  # fmt: skip
+def test_short_words_are_near_to_none_but_their_own_forms(word, near):
+    words = TrainingWords(frozenset({"hips", "high", "hill", "balance", "the", "sit", "sitting", "there"}))
+    with pytest.raises(UnknownWordsError) as error:
+        words.check([word])
+    assert f"in training: {word!r}{near}. It" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "first"),
+    [("a man kneeling, his hands on his hips", "a robot with hands on hips"), ("do a backflip", "a robot"),
+     ("his arms crossed, no robot", "a robot without its arms crossed"), ("he sits", "a robot sitting down")],
+)  # fmt: skip
+def test_captions_are_shown_that_share_what_is_known(sentence, first):
+    arms = [f"a robot {so} {x}" for x in ("hands on hips", "its arms crossed") for so in ("with", "without")]
+    said = ["a robot", "a car", "a robot sitting down", *arms]
+    with pytest.raises(UnknownWordsError) as error:
+        TrainingWords.of(said).check([sentence])
+    assert str(error.value).splitlines()[1].strip() == first
+
+
 def test_words_of_captions():
     words = TrainingWords.of(["A robot's arm.", "a robot's arm", "two arms-raised"], examples=1)
     assert words.words == {"a", "robot's", "arm", "two", "arms-raised"}

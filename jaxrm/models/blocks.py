@@ -69,8 +69,8 @@ class BlocksConfig:
             raise ValueError(
                 f"{self.heads} heads cannot share {self.kv_heads} heads of keys and values evenly"
             )
-        if self.rope is not None and self.rope.width > self.head_width:
-            raise ValueError(f"heads of {self.head_width} numbers cannot turn {self.rope.width} of them")
+        if self.rope is not None and 2 * self.rope.pairs > self.head_width:
+            raise ValueError(f"heads of {self.head_width} numbers cannot turn {2 * self.rope.pairs} of them")
 
     @property
     def group(self) -> int:

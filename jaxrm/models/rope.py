@@ -17,7 +17,8 @@ class Rope:
     """Which part of a head turns, and how fast.
 
     Attributes:
-      width: how many of a head's numbers turn, the first ones; even.
+      width: how many of a head's numbers turn, the first ones; where that is odd, one more, since they turn
+        in pairs, but as fast as the odd `width` says: so transformers does it.
       theta: base of the frequencies.
       kind: "default"; "linear": all frequencies divided by `factor`; "llama3" (Llama 3.1's, Grattafiori et
         al. 2024, arXiv 2407.21783) and "yarn" (Peng et al. 2023, arXiv 2309.00071): only the slow ones,
@@ -41,11 +42,16 @@ class Rope:
     attention: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.width % 2 or self.width < 2:
+        if self.width < 1:
             raise ValueError(f"{self.width} numbers of a head cannot turn in pairs")
 
+    @property
+    def pairs(self) -> int:
+        """How many pairs turn; of an odd width the last takes one number more."""
+        return -(-self.width // 2)
+
     def frequencies(self) -> np.ndarray:
-        """Radians a token, float64 [width / 2]."""
+        """Radians a token, float64 [pairs]."""
         frequencies = self.theta ** -(np.arange(0, self.width, 2) / self.width)
         if self.kind == "linear":
             return frequencies / self.factor
@@ -71,11 +77,11 @@ class Rope:
             first, last = math.floor(first), math.ceil(last)
         first, last = max(first, 0), min(last, self.width - 1)
         length = last - first or 0.001
-        return 1 - np.clip((np.arange(self.width // 2) - first) / length, 0, 1)
+        return 1 - np.clip((np.arange(self.pairs) - first) / length, 0, 1)
 
 
 class Turn(NamedTuple):
-    """Cosine and sine of each token's and pair's angle, times `Rope.attention`: [*batch, width / 2] each."""
+    """Cosine and sine of each token's and pair's angle, times `Rope.attention`: [*batch, pairs] each."""
 
     cosine: jax.Array
     sine: jax.Array
@@ -89,7 +95,13 @@ def turn_at(rope: Rope, positions: Int[Array, "*batch"], dtype: str) -> Turn:
 
 
 def rotate(x: Float[Array, "n tokens *heads head"], turn: Turn) -> Float[Array, "n tokens *heads head"]:
-    """Turn pairs (i, i + width / 2) of each head; what lies behind the first `width` numbers stays."""
+    """Turn pairs (i, i + pairs) of each head; the numbers behind them stay.
+
+    Raises:
+      ValueError: a head has fewer numbers than turn.
+    """
+    if (turning := 2 * turn.cosine.shape[-1]) > x.shape[-1]:
+        raise ValueError(f"heads of {x.shape[-1]} numbers cannot turn {turning} of them")
     ones = x.ndim - turn.cosine.ndim
     cosine, sine = (jnp.expand_dims(a, range(a.ndim - 1, a.ndim - 1 + ones)) for a in turn)
     half = cosine.shape[-1]

@@ -1,8 +1,10 @@
 """MPT (MosaicML 2023) in both of its formats: transformers' "mpt", and "mosaic_gpt", in which the 1B was
 published.
 
-What their layers compute is the same; names of tensors and fields differ. transformers has no queries' and
-keys' norm and passes it over in silence; the 1B has one.
+What their layers compute is the same; names of tensors and fields differ. We follow three fields that
+transformers passes over in silence: `qk_ln`, the norm of queries and keys, which the 1B has and transformers
+lacks; `alibi_bias_max`, which is 8 there; and `expansion_ratio`, 4 there. What transformers saves of a model
+with another ratio has MLPs of 4, which do not fit its own config.json: correct the field.
 """
 
 from collections.abc import Mapping

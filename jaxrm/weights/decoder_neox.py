@@ -6,7 +6,7 @@ from typing import Any
 from jaxrm.models.blocks import BlocksConfig
 from jaxrm.models.decoder import DecoderConfig
 from jaxrm.weights.decoder_fields import format_ends, head_width, parse_ends, read_fields
-from jaxrm.weights.decoder_rope import format_rope, parse_rope
+from jaxrm.weights.decoder_rope import format_part, format_rope, parse_rope
 from jaxrm.weights.decoder_rows import QkvRow, block_rows
 from jaxrm.weights.fields import LINEAR
 from jaxrm.weights.rows import norm
@@ -67,7 +67,7 @@ def parse_config(given: Mapping[str, Any], dtype: str = "float32") -> DecoderCon
     """config.json -> our config; a missing field takes transformers' default.
 
     Raises:
-      ValueError: an unknown activation, or a RoPE scaling that we do not have.
+      ValueError: an unknown activation, a RoPE scaling that we do not have, or heads too narrow to turn.
     """
     fields = read_fields(given, _DEFAULTS)
     heads, head = fields["num_attention_heads"], head_width(fields, "hidden_size", "num_attention_heads")
@@ -115,7 +115,7 @@ def format_config(config: DecoderConfig, weights_dtype: str = "float32") -> dict
         "tie_word_embeddings": config.tied,
         "use_parallel_residual": blocks.parallel,
         "attention_bias": blocks.qkv_bias,
-        "rotary_pct": blocks.rope.width / blocks.head_width,
+        "rotary_pct": format_part(blocks.rope, blocks.head_width),
         "rotary_emb_base": blocks.rope.theta,
         "rope_scaling": format_rope(blocks.rope)["rope_scaling"],
         **format_ends(config),

@@ -28,15 +28,15 @@ def parse_rope(fields: Mapping[str, Any], head_width: int, theta: float, part: f
       theta, part: what the family takes where the file does not say; `part` of a head turns.
 
     Raises:
-      ValueError: a scaling that we do not have, settings for kinds of layers, or numbers that are missing or
-        cannot be used; the field is named.
+      ValueError: a scaling that we do not have, settings for kinds of layers, a part that cannot turn, or
+        numbers that are missing or cannot be used; the field is named.
     """
     given = _settings(fields)
     kind = check("rope_type", given.get("rope_type") or given.get("type") or "default", str)
     theta = _number((given, "rope_theta"), (fields, "rope_theta"), (fields, "rotary_emb_base")) or theta
     name = "partial_rotary_factor"
     part = _number((given, name), (fields, name), (fields, "rotary_pct")) or part
-    plain = Rope(int(head_width * part), theta)
+    plain = Rope(_width(head_width, part, kind), theta)
     if kind == "default":
         return plain
     if kind not in _NEEDED:
@@ -49,6 +49,18 @@ def parse_rope(fields: Mapping[str, Any], head_width: int, theta: float, part: f
         return scaled
     scaled = replace(scaled, original=_original(fields, given))
     return _llama3(scaled, given) if kind == "llama3" else _yarn(scaled, given)
+
+
+def _width(head_width: int, part: float, kind: str) -> int:
+    """How many of a head's numbers turn. An odd number takes one more, for which a head must have room; and
+    transformers' YaRN has no frequency for the last pair then."""
+    width = int(head_width * part)
+    if not 0 < width + width % 2 <= head_width or (kind == "yarn" and width % 2):
+        raise ValueError(
+            f"{width} numbers of a head of {head_width} cannot turn in pairs by rope_type {kind!r}: "
+            f"partial_rotary_factor (rotary_pct) is {part:g}"
+        )
+    return width
 
 
 def _settings(fields: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -108,6 +120,13 @@ def _number(*places: tuple[Mapping[str, Any], str]) -> float | None:
         if fields.get(name) is not None:
             return float(check(name, fields[name], float))
     return None
+
+
+def format_part(rope: Rope, head_width: int) -> float:
+    """The `part` of which readers make `rope.width` again: they cut off decimals, so that a quotient which
+    was rounded down gives one number less."""
+    part = rope.width / head_width
+    return part if int(head_width * part) == rope.width else math.nextafter(part, 1)
 
 
 def format_rope(rope: Rope) -> dict[str, Any]:

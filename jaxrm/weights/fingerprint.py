@@ -12,8 +12,12 @@ SAMPLES = 4096  # numbers of each array that are read: gigabytes take no time
 
 
 def fingerprint(weights: Any) -> str:
-    """Sixteen hex digits: of every array its shape and up to `SAMPLES` numbers, whatever dtype they lie in
-    and in whatever order versions of flax put the arrays."""
+    """Sixteen hex digits: of every array its shape and up to `SAMPLES` numbers, in float32 the same as in
+    bfloat16, and in whatever order versions of flax put the arrays.
+
+    The numbers are read in bfloat16. Float16 rounds them in other places, and small ones to nothing: weights
+    that were put into it are not recognised, nor once they are back in float32.
+    """
     return hashlib.sha256(b"".join(sorted(map(_digest, jax.tree.leaves(weights))))).hexdigest()[:16]
 
 
@@ -32,7 +36,10 @@ def check_label(known: str, weights: Any, part: str) -> None:
     """Raises ValueError where `known` is of other weights than these; an empty one is of any."""
     name, _, wanted = known.rpartition(":")
     if wanted and wanted != (found := fingerprint(weights)):
+        rounded = any(leaf.dtype == jnp.float16 for leaf in jax.tree.leaves(weights))
+        hint = "; if it is that one, load it with param_dtype float32 or bfloat16: float16 hides which it is"
         raise ValueError(
             f"the interface was trained with the {part} {name} (fingerprint {wanted}), and this {part} is "
             f"another ({found}): give that one, or train an interface for it (`python -m train interface`)"
+            f"{hint if rounded else ''}"
         )

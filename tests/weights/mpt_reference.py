@@ -25,28 +25,32 @@ def random_tensors(vocabulary: int, width: int, layers: int) -> dict[str, np.nda
     }
 
 
-def logits(tensors, tokens: np.ndarray, heads: int, clip: float, qk_ln: bool = True) -> np.ndarray:
+def logits(
+    tensors, tokens: np.ndarray, heads: int, clip: float, qk_ln: bool = True, alibi_bias_max: float = 8
+) -> np.ndarray:
     """float64 [t, vocabulary]."""
     weights = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
     x = weights["transformer.wte.weight"][tokens]
     layers = 1 + max(int(name.split(".")[2]) for name in weights if ".blocks." in name)
     for i in range(layers):
         block = {n.split(f"blocks.{i}.")[1]: w for n, w in weights.items() if f".blocks.{i}." in n}
-        x = x + attention(block, norm(x, block["ln_1.weight"]), heads, clip, qk_ln)
+        x = x + attention(block, norm(x, block["ln_1.weight"]), heads, clip, qk_ln, alibi_bias_max)
         hidden = norm(x, block["ln_2.weight"]) @ block["mlp.mlp_up.weight"].T
         hidden = 0.5 * hidden * (1 + np.vectorize(math.erf)(hidden / math.sqrt(2)))
         x = x + hidden @ block["mlp.mlp_down.weight"].T
     return norm(x, weights["transformer.ln_f.weight"]) @ weights["transformer.wte.weight"].T
 
 
-def attention(block, x: np.ndarray, heads: int, clip: float, qk_ln: bool) -> np.ndarray:
+def attention(
+    block, x: np.ndarray, heads: int, clip: float, qk_ln: bool, alibi_bias_max: float
+) -> np.ndarray:
     q, k, v = np.split(np.clip(x @ block["attn.Wqkv.weight"].T, -clip, clip), 3, axis=-1)
     if qk_ln:
         q, k = norm(q, block["attn.q_ln.weight"]), norm(k, block["attn.k_ln.weight"])
     t, width = x.shape
     head = width // heads
     n = 2 ** math.ceil(math.log2(heads))
-    falls = [2.0 ** (-8 * (i + 1) / n) for i in range(n)]
+    falls = [2.0 ** (-alibi_bias_max * (i + 1) / n) for i in range(n)]
     falls = falls if n == heads else (falls[1::2] + falls[::2])[:heads]
     out = np.zeros_like(x)
     for h in range(heads):

@@ -2,15 +2,20 @@
 
 import json
 import math
+from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+import jaxrm
 from jaxrm.models import Decoder
-from jaxrm.weights import decoder_gpt2, decoder_llama, decoder_mpt, decoder_neox
-from jaxrm.weights.decoder_rope import format_rope, parse_rope
+from jaxrm.models.rope import Rope
+from jaxrm.weights import decoder_gpt2, decoder_llama, decoder_mpt, decoder_neox, files
+from jaxrm.weights.decoder_rope import format_part, format_rope, parse_rope
 from jaxrm.weights.table import names_and_shapes
+from tests.weights import mpt_reference
 
 # config.json as published, without what has no influence, and the number of parameters (of MPT by hand).
 PUBLISHED = {
@@ -182,6 +187,26 @@ def test_both_spellings_of_rope_are_one():
     assert parse_rope({"rope_scaling": {"type": "linear", "factor": 2}}, 64, 1e4).factor == 2
 
 
+def test_rotary_pct_is_read_back_as_it_was_saved():
+    """Readers, transformers among them, cut off decimals."""
+    config = decoder_neox.parse_config({})
+    for head in range(2, 257):
+        for width in (w for w in range(1, head + 1) if w + w % 2 <= head):
+            blocks = replace(config.blocks, head_width=head, rope=Rope(width))
+            part = decoder_neox.format_config(replace(config, blocks=blocks))["rotary_pct"]
+            assert int(head * part) == parse_rope({"rotary_pct": part}, head, 1e4).width == width
+            assert part == width / head or int(head * (width / head)) != width
+    assert math.nextafter(30 / 44, 1) == format_part(Rope(30), 44)
+
+
+@pytest.mark.parametrize(("hidden", "heads"), [(48, 4), (56, 4), (80, 4), (24, 2)])
+def test_neox_turns_an_odd_part_of_a_head(hidden, heads):
+    """As transformers' own default asks."""
+    config = decoder_neox.parse_config({"hidden_size": hidden, "num_attention_heads": heads})
+    assert config.blocks.rope == Rope(int(hidden / heads / 4)) and config.blocks.rope.width % 2
+    assert decoder_neox.parse_config(decoder_neox.format_config(config)) == config
+
+
 YARN = {"factor": 4.0, "original_max_position_embeddings": 32768}
 
 
@@ -249,6 +274,30 @@ def test_ends_that_are_left_out_are_transformers(module, bos, ends):
     assert (none.bos_token_id, none.eos_token_ids) == (None, ())
 
 
+NARROW = {"hidden_size": 20, "num_attention_heads": 4}
+MPT = {"d_model": 12, "n_heads": 3, "n_layers": 2, "vocab_size": 20, "max_seq_len": 16}
+NEWER = {"ln_": "norm_", "mlp.mlp_up": "ffn.up_proj", "mlp.mlp_down": "ffn.down_proj"}
+
+
+@pytest.mark.parametrize("kind", ["mosaic_gpt", "mpt"])
+def test_mpts_alibi_bias_max_equals_a_float64_reference(kind, tmp_path):
+    """transformers takes 8 whatever the file says."""
+    said = {"alibi": True, "alibi_bias_max": 5, "clip_qkv": 1.5, "qk_ln": True}
+    said = {f"attn_{name}": value for name, value in said.items()} if kind != "mpt" else {"attn_config": said}
+    files.write_json(tmp_path / "config.json", {"model_type": kind} | MPT | said)
+    tensors = mpt_reference.random_tensors(20, 12, 2)
+    named = tensors
+    for old, new in NEWER.items() if kind == "mpt" else ():
+        named = {name.replace(old, new): named[name] for name in named}
+    save_file(named, tmp_path / files.SINGLE)
+    tokens = np.random.default_rng(1).integers(0, 20, (1, 9))
+    with jax.enable_x64(True):
+        got = np.asarray(jaxrm.load_decoder(tmp_path, dtype="float64").logits(tokens)[0])
+    want, at_8 = (mpt_reference.logits(tensors, tokens[0], 3, 1.5, alibi_bias_max=most) for most in (5, 8))
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-9)
+    assert abs(got - at_8).max() > 1e-2
+
+
 def test_mpts_clip_of_0_is_none():
     assert decoder_mpt.parse_config({"attn_config": {"clip_qkv": 0}}).blocks.clip is None
 
@@ -268,6 +317,16 @@ def test_mpts_clip_of_0_is_none():
         (decoder_mpt, {"attn_config": {"alibi": False}}, "alibi"),
         (decoder_mpt, {"model_type": "mosaic_gpt"}, "alibi"),
         (decoder_neox, {"hidden_act": "mish"}, "unknown activation 'mish'"),
+        (decoder_neox, NARROW | {"rotary_pct": 1}, r"5 numbers of a head of 5 .*\(rotary_pct\) is 1$"),
+        (
+            decoder_neox,
+            NARROW | {"rope_scaling": {"type": "yarn"} | YARN},
+            r"1 numbers of a head of 5 .* rope_type 'yarn': .*\(rotary_pct\) is 0.25",
+        ),
+        (decoder_neox, NARROW | {"rotary_pct": 0.1}, "0 numbers of a head of 5"),
+        (decoder_llama, {"head_dim": 5}, "5 numbers of a head of 5"),
+        (decoder_llama, {"head_dim": 10, "partial_rotary_factor": 0.5}, "partial_rotary_factor is 0.5"),
+        (decoder_llama, {"head_dim": 10, "partial_rotary_factor": 0.9}, "partial_rotary_factor is 0.9"),
     ],
 )
 def test_options_that_we_cannot_build_are_refused(module, given, message):

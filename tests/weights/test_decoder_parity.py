@@ -68,6 +68,11 @@ CASES = {
     "gpt2, relu": ("GPT2", GPT2 | {"activation_function": "relu", "n_inner": 30, "layer_norm_epsilon": 1e-3}),
     "gpt-neox": ("GPTNeoX", BASE | {"rotary_pct": 0.4}),
     "gpt-neox, yarn": ("GPTNeoX", BASE | {"rotary_pct": 0.7, "rope_scaling": dict(YARN)}),
+    "gpt-neox, an odd part by default": ("GPTNeoX", BASE | {"num_attention_heads": 2}),
+    "gpt-neox, llama 3 of an odd part": (
+        "GPTNeoX",
+        BASE | {"num_attention_heads": 2, "rotary_pct": 0.45, "rope_scaling": dict(LLAMA3)},
+    ),
     "gpt-neox, one after the other": (
         "GPTNeoX",
         BASE | {"rotary_pct": 1.0, "use_parallel_residual": False, "attention_bias": False},

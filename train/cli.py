@@ -158,6 +158,7 @@ _PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "eval": _eval,
     "clip": _late("clip", "train.clip", "ClipConfig", sharded=True),
     "judge": _late("judge", "train.clip", "JudgeConfig", "judge"),
+    "words": _late("words", "train.words", "WordsConfig"),
     "lm": _late("lm", "train.lm", "LmConfig"),
     "interface": _late("interface", "train.interface", "TrainingConfig", sharded=True),
     "suite": _late("suite", "train.interface_compare", "SuiteConfig", "suite"),

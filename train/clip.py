@@ -17,19 +17,19 @@ from rich.console import Console
 
 import jaxrm
 from envs import claims, classic_captions
-from envs.humanoid import captions, tasks
+from envs.humanoid import tasks
 from jaxrm.weights.clip import ClipCheckpoint
 from jaxrm.weights.preprocess import default_settings
 from jaxrm.weights.processor import Processor
-from jaxrm.weights.tokens import TextProcessor, TrainingWords
+from jaxrm.weights.tokens import TextProcessor
 from train import clip_judge, clip_report, scenes
 from train.clip_config import ClipConfig, JudgeConfig
 from train.clip_start import start
 from train.clip_update import LOSSES, Corpus, Scale, make_learner, make_run
 from train.mesh import make_mesh
 from train.origin import check_free
+from train.said import all_claims, known_words, sentences
 
-SHARE = 1 / 16  # of what is said is about each topic of classic control
 STATES = 8192  # of policies that a model is judged on
 
 
@@ -47,13 +47,11 @@ def main(config: ClipConfig) -> None:
     console, began = Console(), time.time()
     env = tasks.factory("kneeling")()
     classic = classic_captions.scenes()
-    topics = (captions.claims(), *(topic.claims() for topic in classic))
-    everything = [sentence for topic in topics for wordings in topic.wordings for sentence in wordings]
+    said = all_claims()
+    everything = [sentence for wordings in said.wordings for sentence in wordings]
     key_model, key_pool, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 4)
     model, texts = start(config, everything, key_model)
-    columns = (len(captions.NAMES) + 1, *(len(topic.concepts) for topic in classic))
-    shares = (1 - SHARE * len(classic), *(SHARE for _ in classic))
-    corpus = _corpus(claims.join(topics, columns, shares), texts, np.random.default_rng(config.seed))
+    corpus = _corpus(said, texts, np.random.default_rng(config.seed))
 
     console.print(
         f"{config.images:,} frames of {config.size} px on {jax.default_backend()}; rolling out bodies ..."
@@ -66,7 +64,7 @@ def main(config: ClipConfig) -> None:
     # laid where calls leave it, or the second would be compiled anew
     learner = jax.device_put(learner, NamedSharding(mesh, PartitionSpec()))
     run = make_run(config, env, classic, optimizer, scale, mesh)
-    processor = Processor(default_settings(config.size), texts, _known(topics, everything))
+    processor = Processor(default_settings(config.size), texts, known_words(said))
     calls = config.images // (config.batch * config.steps_per_call)
     for call in range(calls):
         learner, losses = run(learner, pool, corpus, jax.random.fold_in(key_train, call))
@@ -101,22 +99,10 @@ def judge(config: JudgeConfig) -> None:
         clip = jaxrm.load_clip(str(config.directory))
         print(clip_report.summary(clip_judge.judge_states(clip, env, jnp.asarray(states), key)))
         return
-    for name in (clip_report.TRAINING, clip_report.LOOK):
-        if not (config.directory / name).is_file():
-            raise FileNotFoundError(f"{config.directory / name} is missing: was it trained here?")
+    clip_report.read_training(config.directory)
+    if not (config.directory / clip_report.LOOK).is_file():
+        raise FileNotFoundError(f"{config.directory / clip_report.LOOK} is missing: was it trained here?")
     clip_report.write(jaxrm.load_clip(str(config.directory)), env, config.directory, key)
-
-
-def sentences(said: claims.Claims, rng: np.random.Generator, wordings: int = 256) -> list[list[str]]:
-    """So many of each claim to train with, a quarter of them its first, the plainest, over and over."""
-    rows, often = [], wordings // 4
-    for every in said.wordings:
-        known = [sentence for sentence in every if not claims.is_held_out(sentence)]
-        others = rng.permutation(np.resize(np.arange(len(known)), max(len(known), wordings)))
-        rows.append(
-            [known[i] for i in (*(np.arange(often) % min(often, len(known))), *others[: wordings - often])]
-        )
-    return rows
 
 
 def _corpus(said: claims.Claims, texts: TextProcessor, rng: np.random.Generator) -> Corpus:
@@ -125,14 +111,3 @@ def _corpus(said: claims.Claims, texts: TextProcessor, rng: np.random.Generator)
     tokens = texts([text for row in rows for text in row]).reshape(len(rows), wordings, -1)
     chance = said.weight / said.weight.sum()
     return Corpus(*(jnp.asarray(x) for x in (said.parts, said.negated, chance, tokens)))
-
-
-def _known(topics: tuple[claims.Claims, ...], everything: list[str]) -> TrainingWords:
-    """Every word, and the plainest sentence of every claim of one part: what an error can suggest."""
-    single = [
-        sentences[0]
-        for topic in topics
-        for sentences, parts in zip(topic.wordings, topic.parts, strict=True)
-        if (parts[:2] >= 0).sum() <= 1
-    ]
-    return TrainingWords(TrainingWords.of(everything).words, tuple(single))

@@ -118,6 +118,27 @@ def write_training(config: Any, seen: int, seconds: float) -> None:
     (config.out / TRAINING).write_text(json.dumps(made, indent=1) + "\n")
 
 
+def read_training(folder: Path) -> dict[str, Any]:
+    """How the weights in a folder were made.
+
+    Raises:
+      FileNotFoundError: it does not say.
+    """
+    if not (folder / TRAINING).is_file():
+        raise FileNotFoundError(f"{folder / TRAINING} is missing: was it trained here?")
+    return json.loads((folder / TRAINING).read_text())
+
+
+def write_taught(config: Any, made: dict[str, Any], seconds: float) -> None:
+    """The same of weights whose text tower learnt more words since, from those that were `made` so."""
+    how = origin("words", config, seconds, without=("start", "out", "overwrite"))
+    taught = (
+        f" Its text tower then learnt {config.sentences:,} wordings without frames, as it heard the plainest "
+        f"(`{how['command']}`, {how['minutes']:.0f} minutes)."
+    )
+    write_json(config.out / TRAINING, made | {"note": made["note"] + taught})
+
+
 def write_look(env: Humanoid, folder: Path, size: int) -> None:
     """Keeps beside the weights what they were trained on: later changes of the look are set against it."""
     iio.imwrite(folder / LOOK, look(env, size))
@@ -141,7 +162,7 @@ def write(clip: ClipCheckpoint, env: Humanoid, folder: Path, key: Array, states:
         CARD.format(
             name=folder.name,
             millions=parameters / 1e6,
-            **json.loads((folder / TRAINING).read_text()),
+            **read_training(folder),
             size=size,
             states=states,
             of_each_task=clip_judge.OF_EACH_TASK,

@@ -1,10 +1,29 @@
 """The settings of the interface's training."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
+from jaxrm.models.interface import InterfaceConfig
 from train.interface_data import Source
 from train.interface_losses import PROTOCOLS, Negatives, Protocol
+
+# What settings must be; films take minutes, so nothing is left to be found behind them.
+_RANGES: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
+    "a whole number of at least 2": (lambda x: isinstance(x, Integral) and x >= 2, ("batch",)),
+    "a whole number of at least 1": (
+        lambda x: isinstance(x, Integral) and x >= 1,
+        ("trajectories", "judged", "shown", "epochs", "wordings"),
+    ),
+    "a whole number of at least 0": (
+        lambda x: isinstance(x, Integral) and x >= 0,
+        ("align", "seed", "films_seed", "chunk"),
+    ),
+    "a number above 0": (lambda x: 0 < x < math.inf, ("temperature", "learning_rate")),
+    "a number of at least 0": (lambda x: 0 <= x < math.inf, ("weight_decay",)),
+}
 
 
 @dataclass(frozen=True)
@@ -70,13 +89,12 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"protocol is {self.protocol!r}, wanted one of {', '.join(PROTOCOLS)}")
-        if self.batch < 2 or self.wordings < 1 or self.temperature <= 0 or self.epochs < 1 or self.align < 0:
-            raise ValueError(
-                "wanted a batch of 2 at least, a wording and an epoch at least, and a temperature above 0"
-            )
-        if self.shown < 1:
-            raise ValueError(f"shown is {self.shown}, wanted 1 at least")
-        if self.chunk < 0 or (self.chunk and self.batch % self.chunk):
+        for words, (holds, names) in _RANGES.items():
+            for name in names:
+                if not holds(value := getattr(self, name)):
+                    raise ValueError(f"{name} is {value}, wanted {words}")
+        InterfaceConfig(1, 1, self.layers, self.width, self.heads)  # raises for what cannot be built
+        if self.chunk and self.batch % self.chunk:
             raise ValueError(f"chunk is {self.chunk}, wanted a divisor of the batch of {self.batch}")
         if self.negatives.others >= self.batch:
             raise ValueError(f"a batch of {self.batch} has no {self.others} others")

@@ -52,6 +52,8 @@ class Negatives:
       changed: kinds of `CHANGES`, likewise.
       failing: films of bodies that fail, half of them at this very instruction where there are such.
       prefixes: of the film itself and of those that fail, up to frames drawn anew.
+      unseen: instructions that are held out are among the changed ones; in training they would be what is
+        never right.
     """
 
     others: int = 2
@@ -59,6 +61,7 @@ class Negatives:
     changed: int = 5
     failing: int = 0
     prefixes: int = 0
+    unseen: bool = False
 
     def __post_init__(self) -> None:
         for name, most in _MOST.items():
@@ -157,7 +160,7 @@ def draw_pairs(
     batch, others = data.batch, negatives.others
     worse = spoil(keys[0], data)
     kinds = _some(keys[1], len(SPOILED), negatives.spoiled)
-    numbers, wrong = change_instructions(keys[2], batch)
+    numbers, wrong = change_instructions(keys[2], batch, negatives.unseen)
     trajectories = jax.tree.map(
         lambda right, wrong: jnp.concatenate([right[:, None], wrong[:, kinds]], axis=1),
         data.trajectories,
@@ -233,7 +236,12 @@ def score_pairs(interface: Interface, said: Words, pairs: Pairs, asked: bool = F
 
 
 def _flat(batch: Trajectories) -> Trajectories:
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+    return jax.tree.map(_joined, batch)
+
+
+def _joined(x: Array) -> Array:
+    """The first two axes as one, be there nothing along others."""
+    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
 
 def score_rows(
@@ -312,7 +320,7 @@ def value_and_slope(
         )(weights)
     parts = _chunks(pairs, chunk)
     found = jax.lax.map(lambda part: score_pairs(interface, said, part), parts)
-    scores = jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), found)
+    scores = jax.tree.map(lambda x: _joined(x.swapaxes(0, 1)), found)
     value, slopes = jax.value_and_grad(lambda s: loss_of_scores(protocol, pairs, s, temperature))(scores)
     slopes = _chunks(slopes, chunk)
 
@@ -328,4 +336,4 @@ def value_and_slope(
 def _chunks(rows: Any, chunk: int) -> Any:
     """Leaves [b, ...] -> [b / chunk, chunk, ...], each chunk of rows that are evenly apart: where rows are
     spread over devices, every device keeps its own."""
-    return jax.tree.map(lambda x: x.reshape(chunk, -1, *x.shape[1:]).swapaxes(0, 1), rows)
+    return jax.tree.map(lambda x: x.reshape(chunk, len(x) // chunk, *x.shape[1:]).swapaxes(0, 1), rows)

@@ -22,7 +22,7 @@ from train.spoil import SPOILED
 from train.trajectories import FAILING
 
 KINDS = (*SPOILED, FAILING, *CHANGES)
-ALL = Negatives(0, len(SPOILED), len(CHANGES), failing=1)
+ALL = Negatives(0, len(SPOILED), len(CHANGES), failing=1, unseen=True)
 BLOCK = 32  # trajectories that are scored at once
 WORDINGS = 8  # of each instruction
 UNSEEN = "unseen"  # other starts of the training split: judged in wordings that training never saw

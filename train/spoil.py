@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from envs.humanoid.instructions import CHANGES, change_table
+from envs.humanoid.instructions import CHANGES, change_table, held_out
 from envs.humanoid.motion_truth import carried_out
 from jaxrm.metrics.reorder import Order, another, reorder
 from jaxrm.rewards.likelihood import Trajectories
@@ -58,12 +59,19 @@ def _judged(batch: Batch, order: Order) -> Bool[Array, "b"]:
     return jax.vmap(carried_out)(seen, order.mask, batch.which)
 
 
-def change_instructions(key: Array, batch: Batch) -> tuple[Int[Array, "b kinds"], Bool[Array, "b kinds"]]:
+def change_instructions(
+    key: Array, batch: Batch, unseen: bool = True
+) -> tuple[Int[Array, "b kinds"], Bool[Array, "b kinds"]]:
     """For each kind of `CHANGES`, the number of a changed instruction, and whether it is one that the
-    trajectory does not carry out; where a kind does not apply the number is the instruction's own. Pure."""
-    numbers, wrong = [], []
+    trajectory does not carry out; where a kind does not apply the number is the instruction's own. Pure.
+
+    Args:
+      unseen: instructions that are held out are among the changed ones.
+    """
+    kept, numbers, wrong = np.append(~held_out() | unseen, False), [], []  # -1 reads the last
     for kind, key_kind in zip(CHANGES, jax.random.split(key, len(CHANGES)), strict=True):
-        options = jnp.asarray(change_table(kind))[batch.which]
+        table = change_table(kind)
+        options = jnp.asarray(np.where(kept[table], table, -1))[batch.which]
         chance = jax.random.uniform(key_kind, options.shape)
         pick = jnp.argmax(jnp.where(options >= 0, chance, -1.0), axis=1)[:, None]
         number = jnp.take_along_axis(options, pick, axis=1)[:, 0]

@@ -76,15 +76,16 @@ def misses(measures: Measures) -> Float[Array, "concepts"]:
 
 
 @functools.cache
-def claims() -> Claims:
-    """All that training speaks of: a posture, arms, and whether the body is sound."""
+def claims(count: int = WORDINGS) -> Claims:
+    """All that training speaks of: a posture, arms, and whether the body is sound; about `count` sentences of
+    each claim."""
     every = list(said())
     parts = np.array([_columns(claim) for claim in every], np.int32)
     negated = np.zeros(parts.shape, bool)
     for row, claim in enumerate(every):
         negated[row, : len(claim)] = [part.negated for part in claim]
     weight = np.array([_weight(claim) for claim in every])
-    return Claims(parts, negated, weight, tuple(wordings(*claim) for claim in every))
+    return Claims(parts, negated, weight, tuple(wordings(*claim, count=count) for claim in every))
 
 
 def _weight(claim: tuple[Part, ...]) -> float:
@@ -134,16 +135,16 @@ def said() -> Iterator[tuple[Part, ...]]:
             yield Part("standing"), Part(detail)
 
 
-def wordings(*claim: Part) -> tuple[str, ...]:
+def wordings(*claim: Part, count: int = WORDINGS) -> tuple[str, ...]:
     """Sentences that claim all parts: the plainest first, then a sample of what can be said."""
     ends = tails(*claim)
     plain = [f"{SUBJECTS[0]} {end.text}".rstrip() for end in ends if end.links]
     # with no subject, too, where that is not too much
     first = [*plain, *(end.text for end in ends if end.text)] if len(claim) == 1 else plain[: len(JOINTS)]
     rng = random.Random(zlib.crc32(repr(claim).encode()))
-    mixed = [_sentence(rng, rng.choice(kind)) for kind in rng.choices(*_kinds(ends), k=WORDINGS)]
+    mixed = [_sentence(rng, rng.choice(kind)) for kind in rng.choices(*_kinds(ends), k=count)]
     described = [*_described(*claim)]
-    return tuple(dict.fromkeys([*first, *mixed, *rng.sample(described, min(len(described), WORDINGS // 8))]))
+    return tuple(dict.fromkeys([*first, *mixed, *rng.sample(described, min(len(described), count // 8))]))
 
 
 def _kinds(ends: list[Tail]) -> tuple[list[list[Tail]], list[int]]:

@@ -84,6 +84,7 @@ WORDS = {
             "doing a split",
             "in a split",
             "practicing gymnastics",
+            "in the side splits",
         ),
         verbs=(
             "does the splits",
@@ -175,6 +176,7 @@ WORDS = {
             "lying on the floor, looking at the sky",
             "flat on its back",
             "on its back",
+            "lying flat on its back",
         ),
         verbs=("lies on its back", "lies face up"),
     ),
@@ -211,8 +213,15 @@ WORDS = {
                 f"lifting its {SIDES[lifted]} leg",
                 f"balancing on its {SIDES[1 - lifted]} foot",
                 f"with its {SIDES[lifted]} foot off the ground",
+                f"raising its {SIDES[lifted]} leg",
+                f"with its {SIDES[lifted]} leg raised",
             ),
-            verbs=(f"stands on its {SIDES[1 - lifted]} leg", f"lifts its {SIDES[lifted]} leg"),
+            verbs=(
+                f"stands on its {SIDES[1 - lifted]} leg",
+                f"lifts its {SIDES[lifted]} leg",
+                f"raises its {SIDES[lifted]} leg",
+                f"balances on its {SIDES[1 - lifted]} leg",
+            ),
         )
         for lifted in (0, 1)
     },
@@ -249,6 +258,9 @@ WORDS = {
             "with both hands in the air",
             "with its arms up in the air",
             "holding both arms up",
+            "with its arms over its head",
+            "with its arms above its head",
+            "reaching up with both arms",
         ),
         verbs=(
             "raises both arms",
@@ -256,6 +268,7 @@ WORDS = {
             "raises its arms",
             "holds both arms up",
             "puts its hands up",
+            "reaches up with both arms",
         ),
     ),
     "on-hips": Words(
@@ -304,6 +317,9 @@ WORDS = {
             "in a T pose",
             "in a T-pose",
             "with arms outstretched",
+            "with its arms spread",
+            "with its arms spread wide",
+            "with its arms wide apart",
         ),
         verbs=("spreads its arms", "stretches its arms out to the sides", "holds its arms out sideways"),
     ),
@@ -313,6 +329,7 @@ WORDS = {
             "reaching forward with both arms",
             "with both arms ahead",
             "with its arms straight out in front",
+            "pointing forward with both arms",
         ),
         verbs=("reaches forward with both arms", "stretches its arms forward", "holds its arms out in front"),
     ),
@@ -322,6 +339,7 @@ WORDS = {
             "raising one arm",
             "with one hand above its head",
             "with one hand up",
+            "with one arm up",
             "raising one hand",
         ),
         verbs=("raises one arm", "holds one arm up"),
@@ -335,8 +353,9 @@ WORDS = {
                 f"with its {side} hand up",
                 f"with its {side} hand raised",
                 f"raising its {side} hand",
+                f"with its {side} arm up",
             ),
-            verbs=(f"raises its {side} arm", f"holds its {side} arm up"),
+            verbs=(f"raises its {side} arm", f"holds its {side} arm up", f"raises its {side} hand"),
         )
         for side in SIDES
     },

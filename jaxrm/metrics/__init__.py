@@ -11,9 +11,12 @@ from jaxrm.metrics.epic import canonical_shaping, epic_distance, pearson
 from jaxrm.metrics.false_positives import false_discovery_rate, false_positive_rate, success_threshold
 from jaxrm.metrics.pairs import kendall_tau_b, pairwise_accuracy
 from jaxrm.metrics.rank import roc_auc, spearman, value_order_correlation
+from jaxrm.metrics.suite import PerturbationRow, Scores, perturbation_rows, perturbation_table
 
 __all__ = [
     "InstructionConfusion",
+    "PerturbationRow",
+    "Scores",
     "bootstrap_interval",
     "canonical_shaping",
     "controls_table",
@@ -24,6 +27,8 @@ __all__ = [
     "kendall_tau_b",
     "pairwise_accuracy",
     "pearson",
+    "perturbation_rows",
+    "perturbation_table",
     "perturbations",
     "roc_auc",
     "score_with_controls",

@@ -1,5 +1,9 @@
-"""Causal attention with options: of new tokens among themselves, and of branches of them with one context."""
+"""Causal attention with options: of new tokens among themselves, and of branches of them with one context.
 
+Shapes are told in full: of no rows at all nobody can work out a size.
+"""
+
+import math
 from typing import NamedTuple
 
 import jax
@@ -59,11 +63,11 @@ class CausalAttention(nnx.Module):
             y = _fused(config, q, new, sight)
         else:
             y = _gathered(config, q, new, past, sight)
-        return self.out(y.reshape(*x.shape[:-1], -1)), new
+        return self.out(y.reshape(*x.shape[:-1], config.heads * config.head_width)), new
 
     def _normed(self, x: jax.Array, norm: nnx.Module) -> jax.Array:
         """A norm of each head, or of all heads of a token as one vector."""
-        heads = x if self.config.qk_norm == "head" else x.reshape(*x.shape[:2], -1)
+        heads = x if self.config.qk_norm == "head" else x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
         return norm(heads).reshape(x.shape).astype(x.dtype)
 
 
@@ -102,12 +106,12 @@ def _gathered(
     n, t = sight.positions.shape
     keys, values = past.keys.astype(q.dtype), past.values.astype(q.dtype)
     folded = q.reshape(b, branches * t, *q.shape[2:])
-    bias = _bias(config, sight.positions.reshape(b, -1), sight.past_positions)
+    bias = _bias(config, sight.positions.reshape(b, branches * t), sight.past_positions)
     seen = jnp.repeat(sight.past, t, axis=1)
     before = _unfold(_scores(config, folded, keys, bias, seen), branches, t)
     weights = jax.nn.softmax(jnp.concatenate([before, own], axis=-1), axis=-1).astype(q.dtype)
     before, own = weights[..., :slots], weights[..., slots:]
-    remembered = _summed(_fold(before, branches), values, wide).reshape(n, t, *q.shape[2:])
+    remembered = _summed(_fold(before, b, branches), values, wide).reshape(n, t, *q.shape[2:])
     return (remembered + _summed(own, new.values, wide)).astype(q.dtype)
 
 
@@ -119,14 +123,15 @@ def _summed(weights: jax.Array, values: jax.Array, wide) -> jax.Array:
 def _unfold(x: jax.Array, branches: int, t: int) -> jax.Array:
     """[b, kv, branches * t, group, k] -> [b * branches, kv, t, group, k]."""
     b, kv, _, group, k = x.shape
-    return jnp.moveaxis(x.reshape(b, kv, branches, t, group, k), 2, 1).reshape(-1, kv, t, group, k)
+    x = jnp.moveaxis(x.reshape(b, kv, branches, t, group, k), 2, 1)
+    return x.reshape(b * branches, kv, t, group, k)
 
 
-def _fold(x: jax.Array, branches: int) -> jax.Array:
+def _fold(x: jax.Array, b: int, branches: int) -> jax.Array:
     """The inverse of `_unfold`."""
-    n, kv, t, group, k = x.shape
-    x = jnp.moveaxis(x.reshape(n // branches, branches, kv, t, group, k), 1, 2)
-    return x.reshape(n // branches, kv, branches * t, group, k)
+    _, kv, t, group, k = x.shape
+    x = jnp.moveaxis(x.reshape(b, branches, kv, t, group, k), 1, 2)
+    return x.reshape(b, kv, branches * t, group, k)
 
 
 def _fused(config: BlocksConfig, q: jax.Array, new: KeyValue, sight: Sight) -> jax.Array:

@@ -17,7 +17,7 @@ from jaxrm.models.causal import CausalBlocks
 from jaxrm.models.causal_attention import KeyValue
 from jaxrm.models.context import Context, Sight
 from jaxrm.models.head import all_logits, log_probs
-from jaxrm.models.reader import Reader
+from jaxrm.models.reader import Reader, real_of
 from jaxrm.models.rows import in_cache
 
 Format = Literal["llama", "qwen2", "qwen3", "gpt2", "gpt_neox", "mpt", "mosaic_gpt"]
@@ -97,16 +97,18 @@ class Decoder(Reader):
           mask: which of them are no padding; None: all.
 
         Raises:
-          ValueError: both or neither of tokens and embeds, none at all, another width, a mask of another
-            shape, or more than the context holds.
+          ValueError: both or neither of tokens and embeds, sequences of no length, other axes, another width,
+            a mask of another shape or of fractions, or more than the context holds.
         """
         if (tokens is None) == (embeds is None):
             raise ValueError("give either tokens or embeds")
         x = jnp.asarray(embeds) if tokens is None else self.embed(tokens)
+        real = real_of(x, mask)  # checked before rows are cut into blocks
         if not x.shape[1]:
             raise ValueError("the sequence is empty: give one token or vector at least")
         self.check_length(x.shape[1])
-        return in_cache(lambda rows: self.logits_of(self.read(*rows)), (x, mask), x.shape[1])
+        rows = x, None if mask is None else real
+        return in_cache(lambda rows: self.logits_of(self.read(*rows)), rows, x.shape[1])
 
     def logits_of(self, hidden: Float[Array, "*batch width"]) -> Float[Array, "*batch vocabulary"]:
         """Final hidden states -> logits of the next token, in float32 at least."""

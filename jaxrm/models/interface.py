@@ -1,6 +1,7 @@
 """From what a vision tower says about frames into the space in which a decoder LLM reads words (FoMo rewards,
 arXiv 2312.03881): a linear map, or a small causal transformer over the frames."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,7 +13,7 @@ from jaxrm.models.blocks import BlocksConfig
 from jaxrm.models.causal import CausalBlocks
 from jaxrm.models.causal_attention import KeyValue
 from jaxrm.models.context import Context, Sight
-from jaxrm.models.layers import linear, norm_dtype
+from jaxrm.models.layers import check_sizes, linear, norm_dtype
 from jaxrm.models.reader import Reader
 from jaxrm.models.rope import Rope
 
@@ -51,10 +52,13 @@ class InterfaceConfig:
     form: str = ""
 
     def __post_init__(self) -> None:
-        if self.layers < 0:
-            raise ValueError(f"layers is {self.layers}, wanted 0 (linear) or more")
+        check_sizes(inputs=self.inputs, outputs=self.outputs, width=self.width, heads=self.heads)
+        if not isinstance(self.layers, int) or self.layers < 0:
+            raise ValueError(f"layers is {self.layers}, wanted a whole number: 0 (linear) or more")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of the number of heads, {self.heads}")
+        if not 0 <= self.output_std < math.inf:
+            raise ValueError(f"output_std is {self.output_std}, wanted a number of at least 0")
         if self.positions not in ("alibi", "rope"):
             raise ValueError(f"positions is {self.positions!r}, wanted 'alibi' or 'rope'")
         if self.form not in ("", "describe", "ask"):

@@ -1,7 +1,5 @@
 """Reading in order: at once, on and on with a context, or on in several branches from one context."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -15,13 +13,13 @@ from jaxrm.models.network import Network
 class Reader(Network):
     """A causal network over vectors. Subclasses say what happens around the blocks (`_run`).
 
-    In all of its methods `mask` says which vectors are no padding (None: all). Padding may stand anywhere:
-    it is seen by nothing and takes up no position, so that rows give the same with and without it; what
-    comes out at padding itself has no meaning.
+    In all of its methods `mask` says which vectors are no padding (None: all). Padding may stand anywhere
+    and be anything, even NaN: it is seen by nothing and takes up no position, so that rows give the same with
+    and without it; what comes out at padding itself has no meaning.
 
-    All raise a ValueError for a mask of another shape, and where positions are learned for more vectors or
-    slots than there are positions. Under jit nobody can tell how many of a context's slots hold a token:
-    where a branch goes on beyond the last position, it stands there.
+    All raise a ValueError for vectors with other axes, a mask of another shape or of fractions, and where
+    positions are learned for more vectors or slots than there are positions. Under jit nobody can tell how
+    many of a context's slots hold a token: where a branch goes on beyond the last position, it stands there.
     """
 
     def _run(
@@ -39,8 +37,9 @@ class Reader(Network):
         self, x: Float[Array, "b t inputs"], mask: Bool[Array, "b t"] | None = None
     ) -> Float[Array, "b t outputs"]:
         """Everything at once."""
+        x, real = _cleared(x, mask)
         self._check_slots(x.shape[1])
-        return self._run(x, look(_whole(x, mask)), None, False)[0]
+        return self._run(x, look(real), None, False)[0]
 
     def remember(
         self, x: Float[Array, "b t inputs"], mask: Bool[Array, "b t"] | None = None, slots: int | None = None
@@ -48,11 +47,11 @@ class Reader(Network):
         """Everything at once, with a context to read on from that holds `slots` vectors (None: it is
         full).
         """
-        mask = _whole(x, mask)
+        x, real = _cleared(x, mask)
         self._check_slots(max(x.shape[1], slots or 0))
-        y, new = self._run(x, look(mask), None, True)
+        y, new = self._run(x, look(real), None, True)
         assert new is not None
-        return y, Context.of(new.keys, new.values, mask, slots)
+        return y, Context.of(new.keys, new.values, real, slots)
 
     def empty(self, b: int, slots: int) -> Context:
         """A context of `b` rows that has read nothing yet."""
@@ -70,13 +69,13 @@ class Reader(Network):
         Raises:
           ValueError: there are more vectors than slots.
         """
-        mask = _whole(x, mask)
+        x, real = _cleared(x, mask)
         if x.shape[1] > context.slots:
             raise ValueError(f"{x.shape[1]} vectors do not fit into a context of {context.slots} slots")
         self._check_slots(context.slots)
-        y, new = self._run(x, look(mask, context), context, True)
+        y, new = self._run(x, look(real, context), context, True)
         assert new is not None
-        return y, context.append(new.keys, new.values, mask)
+        return y, context.append(new.keys, new.values, real)
 
     def branch(
         self,
@@ -90,19 +89,44 @@ class Reader(Network):
         What a slot holds does not depend on what follows it, so for prefixes of a context this is exact, and
         the context is neither read again nor copied.
         """
-        b, branches, t = x.shape[:3]
+        x, real = _cleared(x, mask, "b, branches, t")
+        b, branches, t, width = x.shape
         self._check_slots(max(context.slots, t))
         if visible is None:
             visible = jnp.ones((b, branches, context.slots), bool)
-        flat = x.reshape(b * branches, t, -1)
-        sight = look(_whole(x, mask).reshape(-1, t), context, visible)
-        y = self._run(flat, sight, context, False)[0]
-        return y.reshape(b, branches, t, -1)
+        sight = look(real.reshape(b * branches, t), context, visible)
+        y = self._run(x.reshape(b * branches, t, width), sight, context, False)[0]
+        return y.reshape(b, branches, t, y.shape[-1])
 
 
-def _whole(x: Any, mask: jax.Array | None) -> jax.Array:
+def real_of(x: Float[Array, "*b t d"], mask: jax.Array | None, axes: str = "b, t") -> Bool[Array, "*b t"]:
+    """Which vectors are no padding.
+
+    Args:
+      mask: bool, or whole numbers, of which 0 is padding; None: there is none.
+      axes: the names of those before the last one of `x`, which must be there.
+
+    Raises:
+      ValueError: other axes, or a mask of another shape or dtype.
+    """
+    if x.ndim != axes.count(",") + 2:
+        raise ValueError(f"vectors have shape {x.shape}, wanted [{axes}, width]")
+    return check_mask(mask, x.shape[:-1], "vector")
+
+
+def check_mask(mask: jax.Array | None, shape: tuple[int, ...], of: str) -> Bool[Array, "..."]:
+    """A mask as bool, all true for None; raises a ValueError for one of another shape or dtype."""
     if mask is None:
-        return jnp.ones(x.shape[:-1], bool)
-    if mask.shape != x.shape[:-1]:
-        raise ValueError(f"the mask has shape {mask.shape}, wanted {x.shape[:-1]}, one for each vector")
-    return mask
+        return jnp.ones(shape, bool)
+    mask = jnp.asarray(mask)
+    if mask.shape != shape:
+        raise ValueError(f"the mask has shape {mask.shape}, wanted {shape}, one for each {of}")
+    if mask.dtype != bool and not jnp.issubdtype(mask.dtype, jnp.integer):
+        raise ValueError(f"the mask is {mask.dtype}, wanted bool: whether a {of} counts or not")
+    return mask.astype(bool)
+
+
+def _cleared(x: jax.Array, mask: jax.Array | None, axes: str = "b, t") -> tuple[jax.Array, jax.Array]:
+    """Vectors, and which are no padding. Padding becomes 0: NaN reaches others even weighted by 0."""
+    real = real_of(x, mask, axes)
+    return x if mask is None else jnp.where(real[..., None], x, 0), real

@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxrm.models.context import Context
 from jaxrm.models.decoder import Decoder
 from jaxrm.models.interface import Interface
+from jaxrm.models.reader import real_of
 from jaxrm.rewards.prompts import Tails
 
 
@@ -43,16 +44,21 @@ class Trajectories(NamedTuple):
     Attributes:
       embeddings: [b, t, d], what the vision tower says about each frame.
       mask: bool [b, t], which frames belong to the trajectory; the others may stand anywhere and count for
-        nothing. A row without any frame is scored by the prompt alone.
+        nothing, even where they are NaN. A row without any frame is scored by the prompt alone.
     """
 
     embeddings: Float[Array, "b t d"]
     mask: Bool[Array, "b t"]
 
+    @property
+    def real(self) -> Bool[Array, "b t"]:
+        """The mask; raises a ValueError unless it says of each frame whether it belongs."""
+        return real_of(self.embeddings, self.mask)
+
 
 def score(weights: LikelihoodWeights, state: Interface, batch: Trajectories) -> Float[Array, "b"]:
     """s(tau, l) of each trajectory for the reward's instruction, or its log-odds of being done. Pure."""
-    return scores(weights, state, batch, batch.mask[:, None])[:, 0]
+    return scores(weights, state, batch, batch.real[:, None])[:, 0]
 
 
 def score_prefixes(
@@ -61,16 +67,16 @@ def score_prefixes(
     """The same for prefixes: as if the trajectory had ended with frame `ends[j]`. Pure.
 
     Frames are causal context, so they are read once for all prefixes, and only the words behind them are
-    read for
-    each: about (t + m n) steps of the decoder a trajectory in place of n (t / 2 + m).
+    read for each: about (t + m n) steps of the decoder a trajectory in place of n (t / 2 + m).
 
     Args:
       ends: index of the last frame of each prefix, -1 for none at all; None: every frame in turn.
     """
-    t = batch.mask.shape[1]
+    real = batch.real
+    t = real.shape[1]
     ends = jnp.arange(t) if ends is None else ends
     seen = jnp.arange(t) <= ends[:, None]
-    return scores(weights, state, batch, seen & batch.mask[:, None])
+    return scores(weights, state, batch, seen & real[:, None])
 
 
 def scores(
@@ -81,7 +87,7 @@ def scores(
     rows = tails[None, None] if tails.asks else tails[None, None, None]
     b, n, k = *visible.shape[:2], rows.tokens.shape[2]
     shape = (b, n, k, rows.tokens.shape[-1])
-    flat = jax.tree.map(lambda a: jnp.broadcast_to(a, shape).reshape(b, n * k, -1), rows)
+    flat = jax.tree.map(lambda a: jnp.broadcast_to(a, shape).reshape(b, n * k, shape[-1]), rows)
     found = tail_scores(weights.lm, state, weights.before, batch, flat, jnp.repeat(visible, k, axis=1))
     found = found.reshape(b, n, k)
     return found[..., 0] - found[..., 1] if tails.asks else found[..., 0]
@@ -105,7 +111,8 @@ def tail_scores(
       visible: the frames that each tail sees; None: all of the trajectory's.
 
     Raises:
-      ValueError: no frames, widths that do not fit, or more than the decoder's context holds.
+      ValueError: no frames, a mask of another shape or of fractions, widths that do not fit, or more than
+        the decoder's context holds.
     """
     return sum_scored(tail_log_probs(lm, interface, before, batch, tails, visible), tails)
 
@@ -129,15 +136,16 @@ def tail_log_probs(
     before.
     """
     lm, before, batch = jax.lax.stop_gradient((lm, before, batch))
-    (b, t), p = batch.mask.shape, len(before)
+    real = batch.real
+    (b, t), p = real.shape, len(before)
     n, m = tails.tokens.shape[-2:]
     check_fit(lm, interface, p, t, m)
     prompt = jnp.broadcast_to(lm.embed(before), (b, p, lm.config.blocks.width))
-    frames = interface.read(batch.embeddings, batch.mask).astype(prompt.dtype)
-    mask = jnp.concatenate([jnp.ones((b, p), bool), batch.mask], axis=1)
+    frames = interface.read(batch.embeddings, real).astype(prompt.dtype)
+    mask = jnp.concatenate([jnp.ones((b, p), bool), real], axis=1)
     hidden, context = lm.remember(jnp.concatenate([prompt, frames], axis=1), mask)
     if visible is None:
-        visible = jnp.broadcast_to(batch.mask[:, None], (b, n, t))
+        visible = jnp.broadcast_to(real[:, None], (b, n, t))
     seen = jnp.concatenate([jnp.ones((b, n, p), bool), visible], axis=-1) & mask[:, None]
     # The first token of a tail is foretold by the last vector before it.
     last = jnp.max(jnp.where(seen, jnp.arange(p + t), 0), axis=-1)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxrm.models import Clip, Network
 from jaxrm.models.interface import Interface
+from jaxrm.models.reader import check_mask
 from jaxrm.rewards.likelihood import (
     LikelihoodWeights,
     Trajectories,
@@ -84,7 +85,8 @@ class LikelihoodReward:
           vision: what `load_clip` or `load_tower` gives.
           lm: what `load_decoder` gives.
           interface: from the tower's embeddings into the decoder's input space.
-          instruction: a sentence.
+          instruction: a sentence; a full stop at its end changes nothing for a decoder of known words, see
+            `jaxrm.rewards.prompts.bare`.
           form: "describe": the mean log-likelihood of the instruction's tokens; "ask": log p(True) - log
             p(False) after a question, which needs no training where the decoder understands the frames
             already.
@@ -165,7 +167,7 @@ class LikelihoodReward:
 def _trajectories(reward: LikelihoodReward, frames: jax.Array, mask: jax.Array) -> Trajectories:
     embeddings = reward.embed(frames)
     b, t = math.prod(mask.shape[:-1]), mask.shape[-1]
-    return Trajectories(embeddings.reshape(b, t, -1), mask.reshape(b, t))
+    return Trajectories(embeddings.reshape(b, t, embeddings.shape[-1]), mask.reshape(b, t))
 
 
 @jax.jit
@@ -179,7 +181,7 @@ def _prefixes(reward: LikelihoodReward, frames: jax.Array, mask: jax.Array) -> j
     """[*batch, 1 + time]: no frames at all, then every prefix."""
     ends = jnp.arange(-1, mask.shape[-1])
     found = score_prefixes(reward.weights, reward.interface, _trajectories(reward, frames, mask), ends)
-    return found.reshape(*mask.shape[:-1], -1)
+    return found.reshape(*mask.shape[:-1], len(ends))
 
 
 def _checked(frames: Frames, mask: jax.Array | None) -> tuple[jax.Array, jax.Array]:
@@ -189,9 +191,7 @@ def _checked(frames: Frames, mask: jax.Array | None) -> tuple[jax.Array, jax.Arr
     shape = frames.shape[:-3]
     if not shape[-1]:
         raise ValueError("the trajectory is empty: give one frame at least")
-    mask = jnp.ones(shape, bool) if mask is None else jnp.asarray(mask, bool)
-    if mask.shape != shape:
-        raise ValueError(f"the mask has shape {mask.shape}, wanted {shape}, one for each frame")
+    mask = check_mask(mask, shape, "frame")
     if not isinstance(mask, jax.core.Tracer):
         empty = np.argwhere(~np.asarray(mask).any(axis=-1))
         if len(empty):

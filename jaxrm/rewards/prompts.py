@@ -22,6 +22,7 @@ ASK = (
     "Was it carried out? Answer True or False:"
 )
 ANSWERS = (" True", " False")
+_AROUND = " \t\r\n.!?,;:\u2026\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb"  # a sentence: no word
 
 
 @jax.tree_util.register_dataclass
@@ -88,6 +89,20 @@ class Prompt:
         return cls(before.rstrip(), words, behind[len(words) :], rest)
 
 
+def bare(processor: DecoderProcessor, instructions: Sequence[str]) -> list[str]:
+    """Instructions as the decoder reads them: one that was taught a single language, with known words, never
+    saw a sentence with a full stop or in quotes, and finds it unlikely whatever a film shows, so both are
+    taken away; others read what is written.
+
+    Raises:
+      TypeError, ValueError: no list of sentences, or an empty one.
+    """
+    check_texts(instructions)
+    if processor.training_words is None:
+        return list(instructions)
+    return [text.strip(_AROUND) or text for text in instructions]
+
+
 def describe(
     processor: DecoderProcessor,
     instructions: Sequence[str],
@@ -96,7 +111,8 @@ def describe(
     """Tails [n, m] that end with the instructions, whose tokens are scored; padded behind.
 
     The decoder's end of text stands behind each and is scored too: without it nothing is wrong with "kneels
-    down" where a film shows it and then more. Who has none gets a warning that says so.
+    down" where a film shows it and then more. Who has none gets a warning that says so. Instructions are read
+    as `bare` has them.
 
     Raises:
       TypeError, ValueError: no list of sentences, an empty one, or a template that goes on behind them.
@@ -104,7 +120,7 @@ def describe(
     prompt = Prompt.of(template)
     if prompt.rest.strip():
         raise ValueError(f"{prompt.rest!r} stands behind the instruction and cannot change how likely it is")
-    check_texts(instructions)
+    said = bare(processor, instructions)
     behind = processor.encode(prompt.behind)
     end = processor.config.eos_token_ids[:1]
     if not end:
@@ -113,7 +129,7 @@ def describe(
             "a film shows it and more",
             stacklevel=2,
         )
-    tokens, mask = pad([[*behind, *processor.encode(prompt.space + text), *end] for text in instructions])
+    tokens, mask = pad([[*behind, *processor.encode(prompt.space + text), *end] for text in said])
     scored = mask & (np.arange(tokens.shape[1]) >= len(behind))
     return Tails(jnp.asarray(tokens), jnp.asarray(mask), jnp.asarray(scored), len(behind))
 
@@ -125,7 +141,8 @@ def ask(
     answers: tuple[str, str] = ANSWERS,
 ) -> Tails:
     """Tails [n, 2, m] that ask whether an instruction was carried out, each with the right answer and the
-    wrong one, which are scored; padded in front, so that answers stand at the end.
+    wrong one, which are scored; padded in front, so that answers stand at the end. Instructions are read as
+    `bare` has them.
 
     Raises:
       TypeError, ValueError: no list of sentences, an empty one, or other than two answers that are texts and
@@ -134,13 +151,13 @@ def ask(
     if isinstance(answers, str) or [type(answer) for answer in answers] != [str, str]:
         raise ValueError(f"answers are {answers!r}, wanted two texts, the right one first")
     prompt = Prompt.of(template)
-    check_texts(instructions)
+    said = bare(processor, instructions)
     ids = [processor.encode(answer) for answer in answers]
     if not all(ids) or ids[0] == ids[1]:
         raise ValueError(f"the tokeniser does not tell the answers {answers[0]!r} and {answers[1]!r} apart")
     behind = processor.encode(prompt.behind)
     rest = processor.encode(prompt.rest)
-    asked = [[*behind, *processor.encode(prompt.space + text), *rest] for text in instructions]
+    asked = [[*behind, *processor.encode(prompt.space + text), *rest] for text in said]
     rows = [[*question, *answer][::-1] for question in asked for answer in ids]
     tokens, mask = (array[:, ::-1].reshape(len(asked), 2, -1) for array in pad(rows))
     longest = max(map(len, ids))

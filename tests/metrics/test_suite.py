@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from jaxrm.metrics.suite import Scores, perturbation_rows, perturbation_table
+from jaxrm.metrics import Scores, perturbation_rows, perturbation_table
 
 RIGHT = np.linspace(0, 1, 40)
 

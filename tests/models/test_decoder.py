@@ -16,6 +16,7 @@ from jaxrm.models.context import Context
 from jaxrm.models.head import log_probs
 from jaxrm.models.rope import Rope
 from jaxrm.models.sharding import shardings
+from jaxrm.models.span import span_log_probs
 from jaxrm.weights.table import leaves_by_path
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -168,6 +169,55 @@ def test_padding_and_company_change_nothing(kind):
 
 
 @pytest.mark.parametrize("kind", BLOCKS)
+def test_what_stands_at_padding_does_not_count_even_where_it_is_no_number(kind):
+    @jax.jit
+    def everything(model, x, mask):
+        first, context = model.remember(x[:, :3], mask[:, :3], slots=6)
+        rest, longer = model.extend(context, x[:, 3:], mask[:, 3:])
+        branched = model.branch(context, x[:, None, 3:], mask[:, None, 3:])[:, 0]
+        logits = model.logits(embeds=x, mask=mask)
+        return model.read(x, mask), first, rest, branched, logits, longer
+
+    model = random(DecoderConfig(BLOCKS[kind], 20, 16))
+    x = np.random.default_rng(1).normal(size=(2, 5, 12))
+    mask = np.array([[1, 0, 1, 1, 0], [1, 1, 1, 0, 1]])  # whole numbers serve, too
+    odd = np.where(mask[..., None], x, [np.nan, np.inf] * 6)
+    jax.tree.map(np.testing.assert_array_equal, everything(model, odd, mask), everything(model, x, mask > 0))
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_no_rows_and_no_branches_give_none(kind):
+    def everything(model, x):
+        first, context = model.remember(x[:, :3], slots=6)
+        rest, longer = model.extend(context, x[:, 3:])
+        none = model.branch(context, jnp.zeros((len(x), 0, 2, 12)))
+        return first, rest, longer, none, model.branch(context, x[:, None, 3:]), model.logits(embeds=x)
+
+    model = random(DecoderConfig(BLOCKS[kind], 20, 16))
+    for leaf in jax.tree.leaves(jax.eval_shape(everything, model, jnp.zeros((0, 5, 12)))):
+        assert leaf.size == 0 or leaf.ndim == 0
+    assert jax.eval_shape(everything, model, jnp.zeros((2, 5, 12)))[3].shape == (2, 0, 2, 12)
+    assert logits(model, jnp.zeros((0, 4), int)).shape == (0, 4, 20)
+
+
+def test_spans_in_blocks_of_rows_equal_all_logits_to_1e_9():
+    """Rows of 700 tokens, of which a CPU reads two at a time, each padded differently."""
+    lengths, starts, count = np.array([700, 650, 64, 3, 700]), np.array([1, 640, 50, 2, 690]), 16
+    draw = np.random.default_rng(1).integers
+    with jax.enable_x64(True):
+        model = random(DecoderConfig(replace(LLAMA, layers=1), 20, 700)).with_dtype("float64")
+        tokens, mask = draw(0, 20, (5, 700)), np.arange(700) < lengths[:, None]
+        got = jax.jit(span_log_probs, static_argnums=4)(model, tokens, mask, starts, count)
+        logs = jax.nn.log_softmax(jax.jit(lambda m, x: m.logits_of(m.read(m.embed(x))))(model, tokens))
+        assert got.shape == (5, count) and got.dtype == np.float64
+        for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+            at = np.arange(start, min(start + count, length))
+            want = logs[row, at - 1, tokens[row, at]]
+            np.testing.assert_allclose(got[row, : len(at)], want, rtol=0, atol=1e-9)
+            assert (got[row, len(at) :] == 0).all()
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
 def test_nothing_sees_what_comes_later(kind):
     model = random(DecoderConfig(BLOCKS[kind], 20, 16))
     x = jnp.asarray(np.random.default_rng(1).normal(size=(1, 6, 12)), jnp.float32)
@@ -257,6 +307,14 @@ def test_wrong_inputs_say_what_is_wanted():
         (
             lambda m: m.read(jnp.zeros((2, 3, 12)), jnp.ones((1, 3))),
             r"mask has shape \(1, 3\), wanted \(2, 3\)",
+        ),
+        (lambda m: m.read(jnp.zeros((2, 3, 12)), jnp.ones((2, 3))), "mask is float32, wanted bool"),
+        (lambda m: m.logits(jnp.zeros((5, 9), int), mask=jnp.ones((5, 9))), "mask is float32, wanted bool"),
+        (lambda m: m.logits(embeds=jnp.zeros((3, 12))), r"shape \(3, 12\), wanted \[b, t, width\]"),
+        (lambda m: m.read(jnp.zeros((1, 2, 3, 12))), r"shape \(1, 2, 3, 12\), wanted \[b, t, width\]"),
+        (
+            lambda m: m.branch(m.empty(1, 2), jnp.zeros((1, 3, 12))),
+            r"shape \(1, 3, 12\), wanted \[b, branches, t, width\]",
         ),
     ):
         with pytest.raises(ValueError, match=message):

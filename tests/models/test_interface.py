@@ -1,5 +1,6 @@
 """The interface: causal, indifferent to masked frames, carried on, at any length, and made for one tower."""
 
+import math
 from dataclasses import replace
 
 import jax
@@ -51,6 +52,9 @@ def test_masked_frames_are_as_if_absent(layers):
     assert np.isfinite(got).all()
     want = read(interface, x[:, mask[0]], np.ones((1, 3), bool))
     np.testing.assert_allclose(got[:, mask[0]], want, rtol=0, atol=1e-12)
+    broken = np.where(mask[..., None], x, [[np.nan]])
+    np.testing.assert_array_equal(read(interface, broken, mask), got)
+    assert read(interface, x[:0], mask[:0]).shape == (0, 6, 7)
 
 
 @pytest.mark.parametrize("layers", LAYERS)
@@ -109,6 +113,15 @@ def test_what_does_not_fit_is_told():
         make().read(frames(1, 2, 6))
     for change, message in (
         ({"layers": -1}, "layers is -1"),
+        ({"layers": 0.5}, "layers is 0.5"),
+        ({"inputs": 0}, "inputs is 0, wanted a whole number of at least 1"),
+        ({"outputs": -1}, "outputs is -1"),
+        ({"width": 0}, "width is 0"),
+        ({"heads": 0}, "heads is 0"),
+        ({"heads": -2}, "heads is -2"),
+        ({"heads": 0, "layers": 0}, "heads is 0"),
+        ({"output_std": -0.1}, "output_std is -0.1, wanted a number of at least 0"),
+        ({"output_std": math.nan}, "output_std is nan"),
         ({"heads": 3}, "not a multiple"),
         ({"positions": "sine"}, "'alibi' or 'rope'"),
     ):

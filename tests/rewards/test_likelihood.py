@@ -21,9 +21,9 @@ from jaxrm.rewards.likelihood import (
     score_prefixes,
     tail_scores,
 )
-from jaxrm.rewards.prompts import ASK, DESCRIBE, Prompt, Tails, ask, describe
+from jaxrm.rewards.prompts import Tails, ask, describe
 from jaxrm.weights import DecoderProcessor
-from jaxrm.weights.fingerprint import label
+from jaxrm.weights.fingerprint import check_label, label
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 INSTRUCTION, OTHER = "kneels down", "raise the left arm"
@@ -136,21 +136,28 @@ def test_tails_of_other_lengths_beside_it_change_nothing(lm):
             np.testing.assert_allclose(got[:, :1], want, rtol=0, atol=1e-12)
 
 
-def test_prompts_are_taken_apart(lm):
-    prompt = Prompt.of("See {frames} It says: {instruction}. Done?")
-    assert (prompt.before, prompt.behind, prompt.space, prompt.rest) == ("See", " It says:", " ", ". Done?")
-    tails = describe(lm.processor, [INSTRUCTION, OTHER])
-    decode = lm.processor.decode
-    for text, ids, scored in zip((INSTRUCTION, OTHER), tails.tokens, tails.scored, strict=True):
-        *own, end = np.asarray(ids)[np.asarray(scored)].tolist()
-        assert decode(own) == f" {text}" and end == lm.processor.config.eos_token_ids[0]
-    asked = ask(lm.processor, [INSTRUCTION, OTHER])
-    assert asked.tokens.shape[:2] == (2, 2) and asked.asks
-    for row in range(2):
-        for column, answer in enumerate((" True", " False")):
-            ids, scored = np.asarray(asked.tokens[row, column]), np.asarray(asked.scored[row, column])
-            assert decode(ids[scored]) == answer
-            assert decode(ids[np.asarray(asked.mask[row, column])]).endswith(f"True or False:{answer}")
+def test_what_masked_frames_are_does_not_count_even_where_it_is_no_number(lm):
+    weights, state = weights_of(lm, ask(lm.processor, [INSTRUCTION])[0], "float32"), interface("float32")
+    batch = trajectories()
+    broken = batch._replace(embeddings=np.where(batch.mask[..., None], batch.embeddings, np.nan))
+    for run in (score, score_prefixes):
+        run = jax.jit(run)
+        np.testing.assert_array_equal(run(weights, state, broken), run(weights, state, batch))
+        whole = batch._replace(mask=2 * batch.mask.astype(int))
+        np.testing.assert_array_equal(run(weights, state, whole), run(weights, state, batch))
+
+
+def test_trajectories_of_no_meaning_are_refused(lm):
+    weights, state = weights_of(lm, describe(lm.processor, [INSTRUCTION])[0], "float32"), interface("float32")
+    batch = trajectories()
+    for wrong, message in (
+        (batch._replace(mask=np.ones((2, 4), np.float32)), "mask is float32, wanted bool"),
+        (batch._replace(mask=batch.mask[:, :3]), r"mask has shape \(2, 3\), wanted \(2, 4\)"),
+        (Trajectories(batch.embeddings[0], batch.mask[0]), r"shape \(4, 12\), wanted \[b, t, width\]"),
+    ):
+        for run in (score, score_prefixes):
+            with pytest.raises(ValueError, match=message):
+                jax.eval_shape(run, weights, state, wrong)
 
 
 def test_differences_are_a_potential():
@@ -261,9 +268,17 @@ def test_from_frames_and_a_sentence(reward, clip, lm):
     np.testing.assert_allclose(masked, prefixes[:, 1], atol=1e-5)
 
 
+def test_no_trajectories_have_no_rewards(reward, clip, lm):
+    asks = jaxrm.LikelihoodReward.create(clip, lm, interface("float32"), instruction=OTHER, form="ask")
+    for each in (reward, replace(asks, batch=2)):
+        assert each(FRAMES[:0]).shape == (0,)
+        assert each.prefixes(FRAMES[:0]).shape == each.differences(FRAMES[None, :0]).shape[1:] == (0, 3)
+
+
 @pytest.mark.parametrize(
     ("frames", "mask", "message"),
     [
+        (FRAMES, np.ones((2, 3), np.float32), "mask is float32, wanted bool"),
         (FRAMES[:, :0], None, "the trajectory is empty"),
         (FRAMES[0, 0], None, r"wanted \[\*batch, time, height, width, 3\]"),
         (FRAMES, np.array([[True] * 3, [False] * 3]), r"all frames of trajectory \(1,\) are masked"),
@@ -319,13 +334,27 @@ def test_an_interface_of_other_weights_is_refused(clip, lm):
         create(clip, decoder="words:0123456789abcdef")
 
 
+def test_weights_in_float16_are_not_recognised_and_the_error_says_so(clip, lm):
+    """Rounded to float16 and then to bfloat16 they are others than rounded to bfloat16 at once."""
+    known = label("tower", clip.model)
+    check_label(known, clip.model.with_param_dtype("bfloat16"), "tower")
+    with pytest.raises(ValueError, match=r"tower is another .*; if it is that one, load it with param"):
+        check_label(known, clip.model.with_param_dtype("float16"), "tower")
+    with pytest.raises(ValueError, match=r"decoder is another .* interface`\)$"):
+        check_label("words:0123456789abcdef", lm.model, "decoder")
+
+
+def test_fingerprints_of_shipped_interfaces_are_those_of_shipped_weights():
+    """They lie in files: `fingerprint` must not change."""
+    known = jaxrm.load_interface("fomo-interface").config
+    for dtype in ("float32", "bfloat16"):
+        check_label(known.tower, jaxrm.load_clip("scene-clip-fine", param_dtype=dtype).model, "tower")
+        check_label(known.decoder, jaxrm.load_decoder("instruct-lm", param_dtype=dtype).model, "decoder")
+
+
 def test_a_tokeniser_of_another_decoder_is_refused(clip, lm):
     small = replace(lm.model.config, vocabulary=50)
     processor = DecoderProcessor(Tokenizer.from_file(str(GOLDEN / "decoder-llama" / "tokenizer.json")), small)
     wrong = replace(lm, processor=processor)
     with pytest.raises(ValueError, match="ids up to 109, but the decoder's vocabulary ends at 49"):
         jaxrm.LikelihoodReward.create(clip, wrong, interface("float32"), instruction=INSTRUCTION)
-
-
-def test_the_default_prompts_fit():
-    assert Prompt.of(DESCRIBE).rest == "" and Prompt.of(ASK).rest

@@ -41,8 +41,7 @@ def lm():
     return jaxrm.load_decoder("instruct-lm")
 
 
-@pytest.fixture(scope="module")
-def data():
+def make_data() -> Dataset:
     """Films of single actions; frames look like what the oracle sees of them, in random directions."""
     names, count = list(CONDITIONS), len(ENDS) * 2
     holds = np.zeros((count, FRAMES, len(names)), bool)
@@ -63,13 +62,22 @@ def data():
     return Dataset(batch, jnp.asarray(holds @ looks, jnp.float32))
 
 
-@pytest.fixture(scope="module")
-def failing(data):
+def make_failing(data: Dataset) -> Dataset:
     """The same bodies stand still from the third frame on: they begin and do not do it."""
     frame = jnp.minimum(jnp.arange(FRAMES), 2)
     signs = jax.tree.map(lambda x: x[:, frame], data.batch.signs)
     done = jax.jit(jax.vmap(truth))(signs, data.batch.mask)
     return Dataset(data.batch._replace(signs=signs, truth=done), data.embeddings[:, frame])
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_data()
+
+
+@pytest.fixture(scope="module")
+def failing(data):
+    return make_failing(data)
 
 
 def new(lm, layers=1):

@@ -1,4 +1,4 @@
-"""Updates on 8 devices equal those on one device, in float64: of policies, and of the small CLIP."""
+"""Updates on several devices equal those on one, in float64: of policies, the small CLIP and interfaces."""
 
 import subprocess
 import sys
@@ -82,9 +82,46 @@ assert np.abs(losses - others).max() < 1e-6, (losses, others)
 """
 
 
+INTERFACE = """
+from dataclasses import replace
+from functools import partial
+import jax, jax.numpy as jnp, numpy as np
+import jaxrm
+from tests.train.conftest import CONFIG, GOLDEN, make_data, make_failing, new
+from train import interface as program
+from train.interface_losses import Words
+
+config = replace(CONFIG, spoiled=0, changed=0, failing=0, prefixes=1)  # quick to compile; rows meet as ever
+lm = jaxrm.load_decoder(GOLDEN / "decoder-llama", dtype="float64")
+said, data = Words.of(lm, config.protocol, 1), make_data()
+data, failing = (x._replace(embeddings=x.embeddings.astype(float)) for x in (data, make_failing(data)))
+weights = jax.tree.map(lambda x: x.astype(float), new(lm).with_dtype("float64"))
+begin = program.start(config, weights, len(data.embeddings))
+given = begin, said, data, failing, jax.random.key(1)
+assert jax.device_count() == 2
+finals, spread = [], program.spread_rows
+for rows in (lambda tree: tree, spread):
+    program.spread_rows = rows
+    epoch = jax.jit(partial(program.epoch, config)).lower(*given).compile()
+    assert ("all-reduce" in epoch.as_text()) == (rows is spread)
+    finals.append(epoch(*given))
+(one, losses), (two, others) = finals
+moved, apart = (
+    max(np.abs(np.asarray(a) - b).max() for a, b in zip(*map(jax.tree.leaves, pair)))
+    for pair in ((one.interface, begin.interface), (one, two))
+)
+assert losses.shape == (2,) and losses.dtype == float and np.abs(np.asarray(losses) - others).max() < 1e-10
+assert apart < 1e-9 < 1e-3 < moved, (apart, moved)
+"""
+
+
 @pytest.mark.parametrize("code, algo", [(CODE, "ppo"), (CODE, "sac"), (CLIP, "")], ids=["ppo", "sac", "clip"])
 def test_eight_devices_equal_one(code, algo, on_devices):
     on_devices(code, algo, JAX_ENABLE_X64="1")
+
+
+def test_an_epoch_of_an_interface_on_two_devices_equals_one(on_devices):
+    on_devices(INTERFACE, devices=2, JAX_ENABLE_X64="1")
 
 
 def test_importing_the_programs_leaves_jax_alone():

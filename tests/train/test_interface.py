@@ -1,5 +1,6 @@
 """The interface's training on films made by hand: every protocol learns, and what is right is no negative."""
 
+import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -238,8 +239,23 @@ def test_films_for_an_interface_that_learns_along(data, failing, monkeypatch):
     [
         ({"shown": 0}, "shown is 0"),
         ({"protocol": "likelihood"}, "protocol"),
-        ({"batch": 1, "others": 0}, "batch of 2"),
-        ({"temperature": 0.0}, "temperature above 0"),
+        ({"batch": 1, "others": 0}, "batch is 1, wanted a whole number of at least 2"),
+        ({"temperature": 0.0}, "temperature is 0.0, wanted a number above 0"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0, wanted a number above 0"),
+        ({"learning_rate": math.nan}, "learning_rate is nan"),
+        ({"weight_decay": -1.0}, "weight_decay is -1.0, wanted a number of at least 0"),
+        ({"trajectories": 0}, "trajectories is 0, wanted a whole number of at least 1"),
+        ({"judged": 0}, "judged is 0"),
+        ({"epochs": 1.5}, "epochs is 1.5"),
+        ({"wordings": 0}, "wordings is 0"),
+        ({"align": -1}, "align is -1, wanted a whole number of at least 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"films_seed": -1}, "films_seed is -1"),
+        ({"layers": -1}, "layers is -1"),
+        ({"width": 0}, "width is 0"),
+        ({"heads": 0}, "heads is 0"),
+        ({"width": 130, "heads": 4}, "width 130 is not a multiple of the number of heads, 4"),
+        ({"chunk": -2}, "chunk is -2"),
         ({"chunk": 4}, "divisor of the batch of 6"),
         ({"others": 6}, "no 6 others"),
     ],

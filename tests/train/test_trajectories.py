@@ -97,6 +97,19 @@ def test_changed_instructions(data):
             assert not truth[row, numbers[row, column]]
 
 
+def test_what_is_held_out_is_no_wrong_instruction_of_training_either(data):
+    """Or it would be learnt that it is never right."""
+    kept = ~held_out()
+    seen = []
+    for key in jax.random.split(jax.random.key(0), 8):
+        which = jax.random.choice(key, jnp.asarray(np.flatnonzero(kept)), (64,))
+        batch = data[jnp.zeros(64, jnp.int32)].batch._replace(which=which)
+        numbers, wrong = change_instructions(key, batch, unseen=False)
+        assert kept[np.asarray(numbers)].all() and np.asarray(wrong).mean() > 0.4
+        seen.append(kept[np.asarray(change_instructions(key, batch)[0])].mean())
+    assert np.mean(seen) < 0.97, seen
+
+
 def test_the_losses_take_them(data):
     lm = jaxrm.load_decoder(GOLDEN / "decoder-llama")
     said = motion_captions.sentences(1)

@@ -88,13 +88,14 @@ def test_films_that_go_on_as_another(data):
         np.testing.assert_array_equal(np.asarray(part).reshape(frames.size, -1), flat[frames.ravel()])
 
 
-def test_large_batches_in_chunks_have_the_same_slope(lm, data, failing):
-    said = Words.of(lm, "contrastive", 1)
-    pairs = draw_pairs(jax.random.key(0), data, said, Negatives(3, 1, 2, 1, 2), failing)
+@pytest.mark.parametrize(
+    ("protocol", "negatives"), [("contrastive", Negatives(3, 1, 2, 1, 2)), ("ml", Negatives(0, 0, 0))]
+)
+def test_large_batches_in_chunks_have_the_same_slope(lm, data, failing, protocol, negatives):
+    said = Words.of(lm, protocol, 1)
+    pairs = draw_pairs(jax.random.key(0), data, said, negatives, failing)
     interface = new(lm)
-    slope = jax.jit(
-        lambda i, s, p, chunk: value_and_slope(i, s, p, "contrastive", 0.1, chunk), static_argnums=3
-    )
+    slope = jax.jit(lambda i, s, p, chunk: value_and_slope(i, s, p, protocol, 0.1, chunk), static_argnums=3)
     whole, parts = slope(interface, said, pairs, 0), slope(interface, said, pairs, 4)
     np.testing.assert_allclose(whole[0], parts[0], rtol=1e-5)
     for name, leaf in leaves_by_path(whole[1]).items():

@@ -20,11 +20,10 @@ def clip():
 @pytest.mark.parametrize(
     "sentence",
     ["a humanoid robot kneeling", "kneel and cross your arms", "kneel and spread your arms",
-     "squatting with arms out", "a robot standing with its arms over its head", "standing, hands on hips", "raise your right leg",
-     "stand and fold your arms", "squat and hold your arms out sideways", "in a T-pose",
-     "kneeling with hands up", "a robot with its arms crossed, kneeling", "kneeling, not standing",
-     "standing on its left foot",
-     "a humanoid robot standing up, leaning forward"],
+     "squatting with arms out", "a robot standing with its arms over its head", "standing, hands on hips",
+     "raise your right leg", "stand and fold your arms", "squat and hold your arms out sideways",
+     "in a T-pose", "kneeling with hands up", "a robot with its arms crossed, kneeling",
+     "kneeling, not standing", "standing on its left foot", "a humanoid robot standing up, leaning forward"],
 )  # fmt: skip
 def test_it_hears_what_is_said(sentence, clip):
     heard = read(clip, sentence)

@@ -100,8 +100,6 @@ def judge(config: JudgeConfig) -> None:
         print(clip_report.summary(clip_judge.judge_states(clip, env, jnp.asarray(states), key)))
         return
     clip_report.read_training(config.directory)
-    if not (config.directory / clip_report.LOOK).is_file():
-        raise FileNotFoundError(f"{config.directory / clip_report.LOOK} is missing: was it trained here?")
     clip_report.write(jaxrm.load_clip(str(config.directory)), env, config.directory, key)
 
 

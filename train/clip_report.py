@@ -122,10 +122,11 @@ def read_training(folder: Path) -> dict[str, Any]:
     """How the weights in a folder were made.
 
     Raises:
-      FileNotFoundError: it does not say.
+      FileNotFoundError: it does not say, or not by what frames.
     """
-    if not (folder / TRAINING).is_file():
-        raise FileNotFoundError(f"{folder / TRAINING} is missing: was it trained here?")
+    for name in (TRAINING, LOOK):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder / name} is missing: was it trained here?")
     return json.loads((folder / TRAINING).read_text())
 
 

@@ -26,7 +26,7 @@ def read(clip: ClipCheckpoint, goal: str) -> Reading:
     taught = clip.processor.training_words
     plain = {
         sentence: parts
-        for sentence, parts in _plain_sentences().items()
+        for sentence, parts in plain_sentences().items()
         if taught is None or taught.words >= set(words_of(sentence))
     }
     goal_vector, *vectors = np.asarray(clip.embed_texts([goal, *plain]))
@@ -39,7 +39,7 @@ def read(clip: ClipCheckpoint, goal: str) -> Reading:
 
 
 @functools.cache
-def _plain_sentences() -> dict[str, tuple[Part, ...]]:
+def plain_sentences() -> dict[str, tuple[Part, ...]]:
     """Every concept, its denial, and every posture with arms, in their first words."""
     single = ((Part(name, negated),) for name in NAMED for negated in (False, True))
     pairs = (tuple(map(Part, names)) for names in itertools.product(POSTURES, ARMS))

@@ -27,6 +27,7 @@ import jaxrm
 from envs.claims import Claims
 from envs.humanoid import tasks
 from jaxrm.models import Clip
+from jaxrm.weights import files
 from jaxrm.weights.clip import ClipCheckpoint
 from jaxrm.weights.embed import unit
 from train import clip_report
@@ -44,7 +45,7 @@ class WordsConfig:
     """Teach a small CLIP to hear other wordings as the plainest."""
 
     start: Path = Path("checkpoints/scene-clip")
-    """The checkpoint whose plain sentences are right."""
+    """The checkpoint whose plain sentences are right: a directory, or the name of one that comes with us."""
     out: Path = Path("runs/words")
     """Where the new one goes, with the image tower of `start`."""
     overwrite: bool = False
@@ -91,13 +92,13 @@ def main(config: WordsConfig) -> None:
 
     Raises:
       FileExistsError: there is a checkpoint in `out` and `overwrite` is not set.
-      FileNotFoundError: `start` does not tell how it was made.
-      ValueError: `start` reads no texts.
+      FileNotFoundError: there is no `start`, or it does not tell how it was made.
     """
     check_free(config.out, config.overwrite)
-    made = clip_report.read_training(config.start)
+    start = files.find(str(config.start))
+    made, look = clip_report.read_training(start), (start / clip_report.LOOK).read_bytes()
     console, began = Console(), time.time()
-    clip, said = jaxrm.load_clip(str(config.start)), all_claims(config.wordings)
+    clip, said = jaxrm.load_clip(start), all_claims(config.wordings)
     lesson = lesson_of(clip, said, config)
     console.print(f"{lesson.tokens[..., 0].size:,} wordings of {len(lesson.target):,} claims")
     learner, run = make_run(config, clip.model)
@@ -109,12 +110,12 @@ def main(config: WordsConfig) -> None:
         console.print(line, highlight=False)
     processor = dataclasses.replace(clip.processor, training_words=known_words(said))
     taught = ClipCheckpoint(with_text(clip.model, learner.average), processor)
+    clip_report.discard(config.out)
     jaxrm.save(settled(taught, said, lesson.target), config.out)
     clip_report.write_taught(config, made, time.time() - began)
-    env = tasks.factory("kneeling")()
-    clip_report.write_look(env, config.out, clip.processor.images.size)
+    files.write_bytes(config.out / clip_report.LOOK, look)  # what the image tower saw, however we draw since
     console.print(f"wrote {config.out}; judging ...")
-    clip_report.write(jaxrm.load_clip(str(config.out)), env, config.out, key_judge)
+    clip_report.write(jaxrm.load_clip(config.out), tasks.factory("kneeling")(), config.out, key_judge)
 
 
 def lesson_of(clip: ClipCheckpoint, said: Claims, config: WordsConfig) -> Lesson:

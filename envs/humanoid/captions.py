@@ -142,7 +142,7 @@ def wordings(*claim: Part, count: int = WORDINGS) -> tuple[str, ...]:
     # with no subject, too, where that is not too much
     first = [*plain, *(end.text for end in ends if end.text)] if len(claim) == 1 else plain[: len(JOINTS)]
     rng = random.Random(zlib.crc32(repr(claim).encode()))
-    mixed = [_sentence(rng, rng.choice(kind)) for kind in rng.choices(*_kinds(ends), k=count)]
+    mixed = [sentence(rng, rng.choice(kind)) for kind in rng.choices(*_kinds(ends), k=count)]
     described = [*_described(*claim)]
     return tuple(dict.fromkeys([*first, *mixed, *rng.sample(described, min(len(described), count // 8))]))
 
@@ -156,7 +156,7 @@ def _kinds(ends: list[Tail]) -> tuple[list[list[Tail]], list[int]]:
     return [kind for kind, _ in kinds], [share for _, share in kinds]
 
 
-def _sentence(rng: random.Random, end: Tail) -> str:
+def sentence(rng: random.Random, end: Tail) -> str:
     if end.text and (not end.links or rng.random() < BARE):
         return end.text
     subject = SUBJECTS[0] if rng.random() < PLAINEST else rng.choice(SUBJECTS)

@@ -230,14 +230,14 @@ WORDS = {
             (f"kneeling on its {side} knee", f"down on its {side} knee", f"on its {side} knee"),
             verbs=(f"kneels on its {side} knee",),
         )
-        for down, side in enumerate(SIDES)
+        for side in SIDES
     },
     **{
         f"{side}-side": Words(
             (f"lying on its {side} side", f"lying on the floor on its {side} side"),
             verbs=(f"lies on its {side} side",),
         )
-        for index, side in enumerate(SIDES)
+        for side in SIDES
     },
     "raised": Words(
         (
@@ -391,7 +391,7 @@ WORDS = {
         f"leaning-{side}": Words(
             (f"leaning to its {side}", f"tilted to its {side} side"), verbs=(f"leans to its {side}",)
         )
-        for side, sign in zip(SIDES, (1.0, -1.0), strict=True)
+        for side in SIDES
     },
     "straight-legs": Words(("with straight legs", "with its legs straight")),
     "bent-knees": Words(("with bent knees", "with its knees bent")),

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import jaxrm
+from jaxrm.weights import files
 from train import clip_report
 from train.said import all_claims
-from train.words import STEPS_PER_CALL, WordsConfig, lesson_of, make_run, settled, with_text
+from train.words import STEPS_PER_CALL, WordsConfig, lesson_of, main, make_run, settled, with_text
 
 CONFIG = WordsConfig(sentences=2 * STEPS_PER_CALL * 16, wordings=12, batch=16, ema=0.9)
 
@@ -63,6 +64,23 @@ def test_plainest_sentences_settle_where_they_were(taught):
     before, now = ((miss * lesson.chance).sum() for miss in misses)
     assert now < 0.8 * before, (now, before)
     jax.tree.map(np.testing.assert_array_equal, near.model.text, after.model.text)
+
+
+def test_a_run_keeps_what_the_image_tower_saw(tmp_path, monkeypatch):
+    """The frames it was trained on, however we draw since; and says what was learnt of whom."""
+    monkeypatch.setattr(clip_report, "write", lambda clip, *_: judged.append(clip))
+    judged = []
+    config = dataclasses.replace(
+        CONFIG, start="scene-clip", sentences=8 * STEPS_PER_CALL, batch=8, wordings=8, out=tmp_path / "taught"
+    )
+    main(config)
+    old = files.find("scene-clip")
+    assert (config.out / "look.png").read_bytes() == (old / "look.png").read_bytes()
+    made, before = map(clip_report.read_training, (config.out, old))
+    assert made["images"] == before["images"] and "learnt 400 wordings" in made["note"]
+    assert len(judged) == 1 and not (config.out / "README.md").exists()
+    with pytest.raises(FileExistsError, match="take another --out"):
+        main(config)
 
 
 def test_what_cannot_be_taught_is_refused(tmp_path):

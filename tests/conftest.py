@@ -41,9 +41,12 @@ def on_devices() -> Callable[..., str]:
     """Runs code in a process of its own that has several CPU devices, and gives what it printed."""
 
     def run(code: str, *arguments: str, devices: int = 8, **environment: str) -> str:
+        from train.cli import threads_of  # after the settings above
+
         flags = f"--xla_force_host_platform_device_count={devices}"
-        # threads: with one a core, devices that wait in a sum can starve the others forever
-        told = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "NPROC": str(4 * devices), **environment}
+        told = {
+            "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "NPROC": str(threads_of(devices)), **environment
+        }  # fmt: skip
         command = [sys.executable, "-c", code, *arguments]
         options = {"capture_output": True, "text": True, "timeout": 600, "check": False}
         done = subprocess.run(command, cwd=ROOT, env=os.environ | told, **options)

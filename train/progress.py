@@ -13,7 +13,17 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from envs.humanoid.instructions import ACTIONS, NUMBERS, action_table
-from envs.humanoid.motion_truth import EARLY, ENDS, TOLERANCE, Signs, carried_out, facing, share_turned
+from envs.humanoid.motion_truth import (
+    EARLY,
+    ENDS,
+    TOLERANCE,
+    Signs,
+    carried_out,
+    facing,
+    far_from,
+    share_gone,
+    share_turned,
+)
 from jaxrm.rewards.protocols import told_apart
 
 DONE, HALF, BEGUN = 4.0, 2.0, 0.0  # levels; one less where the body lies
@@ -21,7 +31,6 @@ REACH = 0.5  # of the way to the next level: what a body gets that goes it and d
 EXACT = 0.5  # level that is for meeting the bounds of the end themselves, not within the tolerance alone
 SLOPE = 0.5  # nats by which scores are to rise with a level
 EVEN = 2.0  # 1/nats^2, weight of the squared error of that
-FAR = 1.0  # in units of the bounds' slack: a body that begins nearer to an end has no way to go
 LYING = (0.4, 0.6)  # the torso's axis has at most this cosine with the vertical, and lies at most as high, m
 _FIRST = np.array([NUMBERS[(ACTIONS[first],)] for first, _ in action_table()])
 
@@ -50,18 +59,13 @@ def levels(
     begun = BEGUN + jnp.where(two, HALF, DONE) * REACH * _share(signs, mask, one, mask, EARLY)
     half = HALF + (DONE - HALF) * REACH * _share(signs, mask, other, first, 1.0)
     end = jnp.asarray(ENDS)[jnp.where(two, other, one), 1]
-    missed = jnp.clip(_far(signs, end) / TOLERANCE, 0.0, 1.0)[_last(mask)]
+    missed = jnp.clip(far_from(signs.near[:, end]) / TOLERANCE, 0.0, 1.0)[_last(mask)]
     return jnp.where(done(which), DONE - EXACT * missed, jnp.where(two & first, half, begun) - lying)
 
 
 def is_done(levels: Float[Array, "*batch"]) -> Bool[Array, "*batch"]:
     """Whether prefixes of these levels carry out their instruction, be it within the tolerance alone."""
     return levels >= DONE - EXACT
-
-
-def _far(signs: Signs, condition: Int[Array, ""]) -> Float[Array, "t"]:
-    """How far each frame is from a condition, in units of its bounds' slack."""
-    return -jnp.log(jnp.maximum(signs.near[:, condition], 1e-30))
 
 
 def _last(mask: Bool[Array, "t"]) -> Int[Array, "t"]:
@@ -84,9 +88,8 @@ def _share(
     first = jnp.where(starts.any(), jnp.argmax(starts), len(mask))
     began = (frame >= first) & (rank[first] <= early * rank)  # behind the end an index means the last frame
     turned = jnp.clip(share_turned(action, facing(signs.heading, mask), frame >= first), 0.0, 1.0)
-    far = _far(signs, end)
-    whole = far[first]
-    gone = jnp.where(whole > FAR, jnp.clip(1 - far / jnp.maximum(whole, FAR), 0.0, 1.0), signs.near[:, end])
+    near = signs.near[:, end]
+    gone = share_gone(near, far_from(near)[first])
     return jnp.where(began, gone * turned, 0.0)[_last(mask)]
 
 

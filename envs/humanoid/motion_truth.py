@@ -21,6 +21,7 @@ from envs.humanoid.measure import Measures
 EARLY = 0.4  # share of the frames in which the start must show
 TOLERANCE = 0.4  # of the bounds, in units of their slack: bodies in motion are less exact than those at rest
 TURN = np.deg2rad(40.0)  # rad, least turn of the torso about the vertical
+FAR = 1.0  # in units of the bounds' slack: a body that begins nearer to an end has no way to go
 _RIGHT, _LEFT = 0, 1  # in the order of the measures
 
 
@@ -107,6 +108,22 @@ def signs_of(measures: Measures, qpos: Float[Array, "nq"]) -> Signs:
     """Of one state that was measured already, without the time axis."""
     far = jnp.stack([miss(bounds, measures) for bounds in CONDITIONS.values()])
     return Signs(far <= TOLERANCE, heading(qpos), jnp.exp(-far))
+
+
+def far_from(near: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """How far a state is from a condition of `Signs.near`, in units of its bounds' slack."""
+    return -jnp.log(jnp.maximum(near, 1e-30))
+
+
+def share_gone(near: Float[Array, "*batch"], whole: Float[Array, "*#batch"]) -> Float[Array, "*batch"]:
+    """The share of its way to a condition that a body has gone, 0 to 1, which rises evenly on the way.
+
+    Args:
+      near: of `Signs`.
+      whole: how far it was when it set out.
+    """
+    gone = jnp.clip(1 - far_from(near) / jnp.maximum(whole, FAR), 0.0, 1.0)
+    return jnp.where(whole > FAR, gone, near)
 
 
 def heading(qpos: Float[Array, "nq"]) -> Float[Array, ""]:

@@ -11,12 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from envs.criteria import degree
 from envs.humanoid.env import Humanoid
 from envs.humanoid.instructions import Instruction, Stance, courses
-from envs.humanoid.measure import Measures
 from envs.humanoid.motion_captions import wordings
-from envs.humanoid.motion_truth import CONDITIONS, EARLY, TURN, Signs, ends, signs_of
+from envs.humanoid.motion_truth import CONDITIONS, EARLY, TURN, Signs, ends, far_from, share_gone, signs_of
 from envs.humanoid.postures import Sampler
 from envs.physics import Physics
 from envs.types import State
@@ -33,8 +31,8 @@ class Past(NamedTuple):
     Attributes:
       count: states seen.
       heading: of the last one, rad; `turned`: about the vertical, since the first.
-      began: whether each action's start was seen in its turn; `least`: the turn towards its side when that
-        was least since, rad.
+      began: whether each action's start was seen in its turn; `whole`: how far its end was when it was,
+        in units of the bounds' slack; `least`: the turn towards its side when that was least since, rad.
       ended: whether the first action's end was seen.
       done: all is carried out, with this state for the last.
     """
@@ -43,6 +41,7 @@ class Past(NamedTuple):
     heading: Float[Array, ""]
     turned: Float[Array, ""]
     began: Bool[Array, "actions"]
+    whole: Float[Array, "actions"]
     least: Float[Array, "actions"]
     ended: Bool[Array, ""]
     done: Bool[Array, ""]
@@ -62,32 +61,35 @@ class Watch:
         """Nothing was seen."""
         zero, no = jnp.zeros(()), jnp.zeros((), bool)
         actions = len(self.instruction)
-        return Past(jnp.int32(0), zero, zero, jnp.zeros(actions, bool), jnp.full(actions, jnp.inf), no, no)
+        began, whole, least = jnp.zeros(actions, bool), jnp.zeros(actions), jnp.full(actions, jnp.inf)
+        return Past(jnp.int32(0), zero, zero, began, whole, least, no, no)
 
     def see(self, past: Past, seen: Signs) -> Past:
         """One more state."""
         step = (seen.heading - past.heading + jnp.pi) % (2 * jnp.pi) - jnp.pi
         turned = past.turned + jnp.where(past.count > 0, step, 0.0)
         early = past.count <= EARLY * (self.length - 1)
-        ended, began, least, done = past.ended, [], [], jnp.zeros((), bool)
+        ended, began, whole, least, done = past.ended, [], [], [], jnp.zeros((), bool)
         for action, (start, end) in enumerate(self._ends):
             begins = (early if action == 0 else ended) & seen.holds[start]
             began.append(past.began[action] | begins)
+            whole.append(jnp.where(past.began[action], past.whole[action], far_from(seen.near[end])))
             here = self._turn[action] * turned
             least.append(jnp.where(began[-1], jnp.minimum(past.least[action], here), jnp.inf))
             enough = (self._turn[action] == 0) | (here - least[-1] >= TURN)
             # it ends after it began, in a later state
             done = past.began[action] & seen.holds[end] & enough
             ended = ended | done if action == 0 else ended
-        began, least = jnp.stack(began), jnp.stack(least)
-        return Past(past.count + 1, seen.heading, turned, began, least, ended, done)
+        began, whole, least = jnp.stack(began), jnp.stack(whole), jnp.stack(least)
+        return Past(past.count + 1, seen.heading, turned, began, whole, least, ended, done)
 
-    def share_turned(self, action: int, past: Past) -> Float[Array, ""]:
-        """How much of its turn is done, 0 to 1; 1 for an action that is none."""
-        if self._turn[action] == 0:
-            return jnp.ones(())
-        share = (self._turn[action] * past.turned - past.least[action]) / TURN
-        return jnp.where(past.began[action], jnp.clip(share, 0.0, 1.0), 0.0)
+    def share(self, action: int, past: Past, seen: Signs) -> Float[Array, ""]:
+        """How much of an action is done, 0 to 1: its share of the way, and of its turn where it is one."""
+        share = share_gone(seen.near[self._ends[action, 1]], past.whole[action])
+        if self._turn[action] != 0:
+            turned = (self._turn[action] * past.turned - past.least[action]) / TURN
+            share = share * jnp.clip(turned, 0.0, 1.0)
+        return jnp.where(past.began[action], share, 0.0)
 
 
 class Told(NamedTuple):
@@ -107,7 +109,8 @@ class OrderedHumanoid(Humanoid):
     """Success of an episode: its states, with the last one, carry out the instruction (`motion_truth`).
 
     The ground-truth reward is from 0 to 1: an equal part for each action that is done, and of the part of the
-    action that is on, how near the body is to where it ends. Episodes start standing, with hanging arms, as
+    action that is on the share of its way to its end, which rises evenly: one that rises with nearness alone
+    left bodies on their knees that were to get up again. Episodes start standing, with hanging arms, as
     trajectories do from which interfaces learn.
 
     Raises:
@@ -129,8 +132,8 @@ class OrderedHumanoid(Humanoid):
         # training of interfaces always has the plainest wording
         goal = wordings(instruction)[0]
         self.watch = Watch(instruction, episode_length)
-        self._goals = [CONDITIONS[ends(action)[1]] for action in instruction]
-        super().__init__(name, goal, baseline, camera, self._goals[-1], control, episode_length, skin)
+        last = CONDITIONS[ends(instruction[-1])[1]]
+        super().__init__(name, goal, baseline, camera, last, control, episode_length, skin)
         self.observation_size += 1
         self._start = self._start.at[7:].add(Sampler(self).arm_joints("hanging"))
 
@@ -140,34 +143,32 @@ class OrderedHumanoid(Humanoid):
 
     def reset(self, key: Array) -> State:
         state = super().reset(key)
-        return self._told(state, self.watch.begin(), self.measures(self.pose(state)))
+        return self._told(state, self.watch.begin(), self._signs(state))
 
     def step(self, state: State, action: Float[Array, "action"]) -> State:
         after = super().step(state._replace(data=state.data.physics), action)
-        measures = self.measures(self.pose(after))
-        past = self.watch.see(state.data.past, signs_of(measures, after.data.qpos))
-        return self._told(after, past, measures)
+        seen = self._signs(after)
+        return self._told(after, self.watch.see(state.data.past, seen), seen)
 
-    def _told(self, state: State, past: Past, measures: Measures) -> State:
+    def _signs(self, state: State) -> Signs:
+        return signs_of(self.measures(self.pose(state)), state.data.qpos)
+
+    def _told(self, state: State, past: Past, seen: Signs) -> State:
         """A plain state with the past in its data, the time in what the policy sees, and a reward of both."""
         physics = state.data
         passed = (state.time / self.episode_length).astype(state.obs.dtype)
         return state._replace(
             data=Told(physics.qpos, physics.qvel, physics.warmstart, past),
             obs=jnp.append(state.obs, passed),
-            reward=self._part(measures, past),
+            reward=self._part(past, seen),
         )
 
-    def _part(self, measures: Measures, past: Past) -> Float[Array, ""]:
-        near = [
-            degree(bounds, measures) * self.watch.share_turned(action, past)
-            for action, bounds in enumerate(self._goals)
-        ]
-        if len(near) == 1:
-            return jnp.where(past.began[0], near[0], 0.0)
+    def _part(self, past: Past, seen: Signs) -> Float[Array, ""]:
+        shares = [self.watch.share(action, past, seen) for action in range(len(self.watch.instruction))]
+        if len(shares) == 1:
+            return shares[0]
         # the second action begins where it can, as a rule at once
-        second = jnp.where(past.began[1], near[1], 0.0)
-        return jnp.where(past.ended, 0.5 + 0.5 * second, jnp.where(past.began[0], 0.5 * near[0], 0.0))
+        return jnp.where(past.ended, 0.5 + 0.5 * shares[1], 0.5 * shares[0])
 
     def past(self, state: State) -> Bool[Array, ""]:
         """What `success` depends on: see `envs.types.is_ordered`."""

@@ -186,6 +186,35 @@ def test_as_many_devices_as_cores_and_shards_allow(monkeypatch, cores, shards, d
     assert seen == {"jax_num_cpu_devices": devices}
 
 
+FACTORS = """
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec as P
+
+def factor(m):
+    return jax.scipy.linalg.cho_factor(m)[0]
+
+def steps(m):
+    def step(_, c):
+        one, other = jax.vmap(factor)(m + 1e-3 * c[0]), jax.vmap(factor)(2 * m + 1e-3 * c[1])
+        everywhere = jax.lax.psum(one.sum(), "data") / len(jax.devices())
+        return jnp.tanh(one + 1e-9 * everywhere), jnp.tanh(other)
+    one, other = jax.lax.fori_loop(0, 2000, step, (m, m))
+    return one + other
+
+m = np.random.default_rng(0).normal(size=(256, 23, 46)).astype(np.float32)
+mesh = Mesh(np.array(jax.devices()), ("data",))
+run = jax.jit(jax.shard_map(steps, mesh=mesh, in_specs=P("data"), out_specs=P("data"), check_vma=False))
+print(np.isfinite(run(m @ m.transpose(0, 2, 1))).all())
+"""
+
+
+def test_devices_that_factor_matrices_leave_each_other_a_thread(on_devices):
+    """With one thread fewer they stood still within seconds."""
+    assert on_devices(FACTORS, devices=2).strip() == "True"
+
+
 def test_one_sentence_is_one_sentence():
     config = PolicyConfig("cartpole", alpha=0.5, negatives="a pole hanging down", also="cartpole/swing-up")
     assert config.negatives == ("a pole hanging down",) and config.also == ("cartpole/swing-up",)

@@ -59,6 +59,7 @@ ORDERED: dict[str, Instruction] = {
     "kneel-and-get-up": (Action("kneel"), Action("get up")),
     "raise-and-lower-left-arm": (Action("raise", "left", "arm"), Action("lower", "left", "arm")),
     "raise-and-lower-both-arms": (Action("raise", "both", "arm"), Action("lower", "both", "arm")),
+    "kneel-and-raise-left-arm": (Action("kneel"), Action("raise", "left", "arm")),
 }
 ORDERED_LENGTH = 200  # steps: 3 s, in the midst of what two actions take in `motions`
 

@@ -159,8 +159,8 @@ def test_what_a_study_says_of_reward_without_success():
 
 
 def commands() -> list[list[str]]:
-    """The policies of the README and of the studies, as words."""
-    page = (ROOT / "README.md").read_text()
+    """The policies of the README, of the pages beside it and of the studies, as words."""
+    page = "\n".join(path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))))
     told = [
         shlex.split(line) for line in re.findall(r"^python -m train policy ([^#\n]+)", page, re.MULTILINE)
     ]

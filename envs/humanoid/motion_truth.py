@@ -115,14 +115,17 @@ def far_from(near: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     return -jnp.log(jnp.maximum(near, 1e-30))
 
 
-def share_gone(near: Float[Array, "*batch"], whole: Float[Array, "*#batch"]) -> Float[Array, "*batch"]:
-    """The share of its way to a condition that a body has gone, 0 to 1, which rises evenly on the way.
+def share_gone(
+    near: Float[Array, "*batch"], whole: Float[Array, "*#batch"], least: float = 0.0
+) -> Float[Array, "*batch"]:
+    """The share of its way to a condition that a body has gone, up to 1, which rises evenly on the way.
 
     Args:
       near: of `Signs`.
       whole: how far it was when it set out.
+      least: the share of a body that is farther now; below 0 that it went the other way counts.
     """
-    gone = jnp.clip(1 - far_from(near) / jnp.maximum(whole, FAR), 0.0, 1.0)
+    gone = jnp.clip(1 - far_from(near) / jnp.maximum(whole, FAR), least, 1.0)
     return jnp.where(whole > FAR, gone, near)
 
 

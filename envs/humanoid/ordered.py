@@ -84,8 +84,8 @@ class Watch:
         return Past(past.count + 1, seen.heading, turned, began, whole, least, ended, done)
 
     def share(self, action: int, past: Past, seen: Signs) -> Float[Array, ""]:
-        """How much of an action is done, 0 to 1: its share of the way, and of its turn where it is one."""
-        share = share_gone(seen.near[self._ends[action, 1]], past.whole[action])
+        """How much of an action is done, -1 to 1: its share of the way, and of its turn where it is one."""
+        share = share_gone(seen.near[self._ends[action, 1]], past.whole[action], least=-1.0)
         if self._turn[action] != 0:
             turned = (self._turn[action] * past.turned - past.least[action]) / TURN
             share = share * jnp.clip(turned, 0.0, 1.0)
@@ -110,8 +110,9 @@ class OrderedHumanoid(Humanoid):
 
     The ground-truth reward is from 0 to 1: an equal part for each action that is done, and of the part of the
     action that is on the share of its way to its end, which rises evenly: one that rises with nearness alone
-    left bodies on their knees that were to get up again. Episodes start standing, with hanging arms, as
-    trajectories do from which interfaces learn.
+    left bodies on their knees that were to get up again. Who is farther from the end than where the action
+    began, as one that fell on its way up, loses of the part before. Episodes start standing, with hanging
+    arms, as trajectories do from which interfaces learn.
 
     Raises:
       ValueError: nobody can do the instruction from there.
@@ -166,9 +167,9 @@ class OrderedHumanoid(Humanoid):
     def _part(self, past: Past, seen: Signs) -> Float[Array, ""]:
         shares = [self.watch.share(action, past, seen) for action in range(len(self.watch.instruction))]
         if len(shares) == 1:
-            return shares[0]
+            return jnp.maximum(shares[0], 0.0)
         # the second action begins where it can, as a rule at once
-        return jnp.where(past.ended, 0.5 + 0.5 * shares[1], 0.5 * shares[0])
+        return jnp.where(past.ended, 0.5 + 0.5 * shares[1], 0.5 * jnp.maximum(shares[0], 0.0))
 
     def past(self, state: State) -> Bool[Array, ""]:
         """What `success` depends on: see `envs.types.is_ordered`."""

@@ -8,7 +8,7 @@ import pytest
 import envs
 from envs.humanoid import motion_truth, tasks
 from envs.humanoid.instructions import NUMBERS, Action
-from envs.humanoid.motion_truth import CONDITIONS, Signs
+from envs.humanoid.motion_truth import CONDITIONS, Signs, share_gone
 from envs.humanoid.ordered import OrderedHumanoid, Watch
 from envs.humanoid.postures import Sampler
 from envs.types import is_ordered, past_of
@@ -51,6 +51,13 @@ def test_remembering_says_what_the_oracle_says(instruction):
     assert 20 < int(told.sum()) < 980
 
 
+def test_the_way_to_an_end_pays_evenly():
+    near = jnp.exp(-jnp.array([4.0, 3.0, 1.0, 0.0, 5.0, 20.0]))
+    np.testing.assert_allclose(share_gone(near, 4.0), [0, 0.25, 0.75, 1, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(share_gone(near, 4.0, least=-1.0)[4:], [-0.25, -1], atol=1e-6)
+    np.testing.assert_allclose(share_gone(near, 0.5), near, atol=1e-6)  # no way to go
+
+
 def test_the_tasks_are_there_with_plain_words():
     assert {f"humanoid/{name}" for name in tasks.ORDERED} <= set(envs.names())
     assert all(instruction in NUMBERS for instruction in tasks.ORDERED.values())
@@ -85,9 +92,11 @@ def posture(env, raised: bool) -> jax.Array:
 
 
 def test_an_arm_that_goes_up_and_down_is_a_success(env):
-    """Three worlds, put into postures before each step: up and down again; up and held there; never up."""
+    """Worlds put into postures before each step: up and down again; up and held there; never up; up, then
+    falls on its back."""
     down, up = posture(env, False), posture(env, True)
-    worlds = np.array([[0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]])
+    fallen = up.at[2:7].set(jnp.array([0.2, np.sqrt(0.5), 0.0, -np.sqrt(0.5), 0.0]))
+    worlds = np.array([[0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0], [0, 0, 1, 1, 2, 2]])
 
     @jax.jit
     @jax.vmap
@@ -96,15 +105,15 @@ def test_an_arm_that_goes_up_and_down_is_a_success(env):
         state = env.step(put, jnp.zeros(env.action_size))
         return state, env.success(env.pose(state), *past_of(env, state))
 
-    state = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), 3))
+    state = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), 4))
     passed = [state]
     success = []
     for which in worlds.T:
-        state, done = step(state, jnp.where(which[:, None], up, down))
+        state, done = step(state, jnp.stack([down, up, fallen])[which])
         passed.append(state)
         success.append(done)
     success = np.stack(success)
-    np.testing.assert_array_equal(success[-1], [True, False, False])
+    np.testing.assert_array_equal(success[-1], [True, False, False, False])
     assert not success[:4].any()
     qpos = jnp.stack([state.data.qpos for state in passed[1:]], axis=1)
     seen = jax.jit(jax.vmap(lambda qpos: motion_truth.signs(env, qpos)))(qpos)
@@ -113,6 +122,7 @@ def test_an_arm_that_goes_up_and_down_is_a_success(env):
     np.testing.assert_array_equal(success[-1], told)
     reward = np.stack([state.reward for state in passed[1:]])
     assert reward[-1, 0] > 0.9 and 0.5 <= reward[-1, 1] < 0.75 and reward[-1, 2] < 0.5
+    assert 0 <= reward[-1, 3] < reward[-1, 1] - 0.1  # on the floor it is farther from its end
     times = [float(state.obs[0, -1]) for state in passed]
     np.testing.assert_allclose(times, np.arange(7) / 6, rtol=1e-6)
     assert np.asarray(state.truncated).all()

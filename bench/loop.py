@@ -76,7 +76,7 @@ class Config:
 
 
 def main(config: Config, policy: PolicyConfig) -> None:
-    cli.use_all_cores()
+    cli.use_all_cores(foreign=False)
     policy.validate()
     if policy.runs > 1:
         raise SystemExit("one task and one seed at a time: leave out --seeds and --also")

@@ -78,7 +78,7 @@ def main(
       cost: also how cost grows with pixels and geoms, and where it goes.
       out: a JSON file for the results.
     """
-    cli.use_all_cores()
+    cli.use_all_cores(foreign=False)
     stage, limit, device = Stage.build(), matmul_flops(seconds), jax.devices()[0]
     result: dict[str, Any] = {
         "device": f"{device.platform} {device.device_kind}",

@@ -49,7 +49,7 @@ class Config:
 
 
 def main(config: Config) -> None:
-    cli.use_all_cores()
+    cli.use_all_cores(foreign=False)
     rows = [measure(config, name, words) for name, words in REWARDS.items()]
     report(rows)
     if config.out is not None:

@@ -44,9 +44,8 @@ def on_devices() -> Callable[..., str]:
         from train.cli import threads_of  # after the settings above
 
         flags = f"--xla_force_host_platform_device_count={devices}"
-        told = {
-            "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "NPROC": str(threads_of(devices)), **environment
-        }  # fmt: skip
+        threads = str(threads_of(devices, foreign=False))
+        told = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "NPROC": threads, **environment}
         command = [sys.executable, "-c", code, *arguments]
         options = {"capture_output": True, "text": True, "timeout": 600, "check": False}
         done = subprocess.run(command, cwd=ROOT, env=os.environ | told, **options)

@@ -59,7 +59,7 @@ def use_compilation_cache() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
 
 
-def use_all_cores(shards: int = PolicyConfig.num_shards) -> None:
+def use_all_cores(shards: int = PolicyConfig.num_shards, *, foreign: bool = True) -> None:
     """Shows jax the cores of this machine as devices: XLA runs most of MJX on one core a device.
 
     Must come before jax looks for devices; without effect where an accelerator is used. A user's own
@@ -67,28 +67,31 @@ def use_all_cores(shards: int = PolicyConfig.num_shards) -> None:
 
     Args:
       shards: what is spread over them in equal parts.
+      foreign: see `threads_of`.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     given = os.environ.get("JAX_NUM_CPU_DEVICES") or _flag(_DEVICES, flags)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if given is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         given = max(n for n in range(1, cores + 1) if shards % n == 0)
         with contextlib.suppress(RuntimeError):  # jax already computes: its devices stay as they are
             jax.config.update("jax_num_cpu_devices", given)
-    os.environ.setdefault("NPROC", str(threads_of(int(given))))
+    os.environ.setdefault("NPROC", str(max(cores, threads_of(int(given), foreign=foreign))))
     if int(given) > 1 and _flag(_LOOPS, flags) is None:
         # loops cut into parts for cores that other devices are using: a fifth slower
         os.environ["XLA_FLAGS"] = f"{flags} --{_LOOPS}=false".strip()
 
 
-def threads_of(devices: int) -> int:
-    """The fewest threads of XLA with which so many CPU devices can step MJX.
+def threads_of(devices: int, *, foreign: bool) -> int:
+    """The fewest threads of XLA with which so many CPU devices never stand still; each one more costs time.
 
-    All devices share one pool. A thread that factors a batch of matrices gives them to others of the pool and
-    waits, as one does that waits for other devices in a sum: where all wait, they stand still forever. Each
-    thread more than that costs time, 15% of a run on two cores for eight threads instead of five.
+    All devices share one pool, and one that waits for others in a sum keeps its thread.
+
+    Args:
+      foreign: whether environments are not ours. A thread that factors many matrices hands them to others of
+        the pool and waits: where all wait, they do so forever. Ours factor few at once (`envs.physics`).
     """
-    return _WAITING * devices + 1
+    return _WAITING * devices + 1 if foreign else devices
 
 
 def _flag(name: str, flags: str) -> str | None:
@@ -135,7 +138,7 @@ def _parse(kind: Any, program: str, arguments: list[str], default: Any = None) -
 
 def _policy(arguments: list[str]) -> None:
     config = parse_policy(arguments)
-    use_all_cores(config.num_shards)
+    use_all_cores(config.num_shards, foreign=":" in config.task)
     policies.policy(config)
 
 
@@ -155,7 +158,7 @@ def _late(
         found: Any = importlib.import_module(module)
         parsed = _parse(getattr(found, config), name, arguments)
         if sharded:
-            use_all_cores()
+            use_all_cores(foreign=False)
         getattr(found, run)(parsed)
 
     return program

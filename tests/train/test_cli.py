@@ -212,7 +212,8 @@ print(np.isfinite(run(m @ m.transpose(0, 2, 1))).all())
 
 def test_devices_that_factor_matrices_leave_each_other_a_thread(on_devices):
     """With one thread fewer they stood still within seconds."""
-    assert on_devices(FACTORS, devices=2).strip() == "True"
+    threads = cli.threads_of(2, foreign=True)
+    assert on_devices(FACTORS, devices=2, NPROC=str(threads)).strip() == "True"
 
 
 def test_one_sentence_is_one_sentence():

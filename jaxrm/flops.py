@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+from jax.extend.core import Jaxpr, JaxprEqn
 
 
 def count_flops(function: Callable[..., Any], *arguments: Any) -> int:
@@ -47,10 +47,10 @@ def _count_equation(equation: JaxprEqn) -> int:
 
 
 def _inner(params: dict[str, Any]) -> Iterator[Jaxpr]:
-    """The functions that an equation calls."""
-    leaves = jax.tree.leaves(list(params.values()), is_leaf=lambda x: isinstance(x, Jaxpr | ClosedJaxpr))
+    """The functions that an equation calls, those with constants of their own included."""
+    leaves = jax.tree.leaves(
+        list(params.values()), is_leaf=lambda x: isinstance(getattr(x, "jaxpr", x), Jaxpr)
+    )
     for leaf in leaves:
-        if isinstance(leaf, ClosedJaxpr):
-            yield leaf.jaxpr
-        elif isinstance(leaf, Jaxpr):
-            yield leaf
+        if isinstance(inner := getattr(leaf, "jaxpr", leaf), Jaxpr):
+            yield inner

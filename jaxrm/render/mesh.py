@@ -97,7 +97,7 @@ def _cluster(faces: _Faces, members: np.ndarray) -> tuple[np.ndarray, ...]:
     """Centre, radius, corners, normals, texcoords of a cluster."""
     points = faces.corners[members]
     centre = 0.5 * (points.min((0, 1)) + points.max((0, 1)))
-    radius = np.linalg.norm(points - centre, axis=-1).max()
+    radius = np.asarray(np.linalg.norm(points - centre, axis=-1).max())
     edges = [points[:, 0] - centre, points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]]
     fill = [(0, CLUSTER - len(members)), (0, 0)]
     flat = (np.stack(edges, 1), faces.normals[members], faces.texcoords[members])

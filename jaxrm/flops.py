@@ -38,7 +38,7 @@ def _count_equation(equation: JaxprEqn) -> int:
     if name == "conv_general_dilated":
         kernel, out = equation.invars[1].aval.shape, equation.outvars[0].aval.shape
         return 2 * math.prod(out) * math.prod(kernel) // kernel[params["dimension_numbers"].rhs_spec[0]]
-    inner = [_count(jaxpr) for jaxpr in _inner(params)]
+    inner = [_count(jaxpr) for jaxpr in inner_jaxprs(params)]
     if name == "scan":
         return params["length"] * sum(inner)
     if name == "while" and sum(inner):
@@ -46,7 +46,7 @@ def _count_equation(equation: JaxprEqn) -> int:
     return max(inner, default=0) if name == "cond" else sum(inner)
 
 
-def _inner(params: dict[str, Any]) -> Iterator[Jaxpr]:
+def inner_jaxprs(params: dict[str, Any]) -> Iterator[Jaxpr]:
     """The functions that an equation calls, those with constants of their own included."""
     leaves = jax.tree.leaves(
         list(params.values()), is_leaf=lambda x: isinstance(getattr(x, "jaxpr", x), Jaxpr)

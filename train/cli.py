@@ -138,7 +138,7 @@ def _parse(kind: Any, program: str, arguments: list[str], default: Any = None) -
 
 def _policy(arguments: list[str]) -> None:
     config = parse_policy(arguments)
-    use_all_cores(config.num_shards, foreign=":" in config.task)
+    use_all_cores(config.num_shards, foreign=any(":" in task for task in (config.task, *config.also)))
     policies.policy(config)
 
 

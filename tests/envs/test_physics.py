@@ -14,6 +14,7 @@ from mujoco import mjx
 import envs
 from envs import physics
 from envs.physics import Physics, simulate
+from jaxrm.flops import inner_jaxprs
 
 ARM = """
 <mujoco>
@@ -68,9 +69,8 @@ def factored(jaxpr: Any) -> Iterator[tuple[int, ...]]:
     for equation in jaxpr.eqns:
         if equation.primitive.name == "cholesky":
             yield equation.invars[0].aval.shape
-        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
-            if hasattr(inner, "jaxpr") or hasattr(inner, "eqns"):
-                yield from factored(getattr(inner, "jaxpr", inner))
+        for inner in inner_jaxprs(equation.params):
+            yield from factored(inner)
 
 
 def test_lapack_never_hands_matrices_to_other_threads():

@@ -2,7 +2,7 @@
 
     python -m bench.loop humanoid/kneeling --out bench/results/loop.json
     python -m bench.loop humanoid/kneeling --published --out bench/results/published.json
-    python -m bench.loop humanoid/kneeling --published --model ViT-B-32 --unroll-length 25 --out FILE
+    python -m bench.loop humanoid/kneeling --published --model ViT-B-32 --unroll-length 5 --out FILE
 
 The loop is timed as it runs: its one compiled program, several iterations a call. The parts are timed
 apart, each as a compiled program of its own with the loop's own batch shapes (all worlds, the unroll's

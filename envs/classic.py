@@ -65,7 +65,8 @@ class ClassicControl(Drawn):
 
     def reset(self, key: Array) -> State:
         physics = self._start(jax.random.split(key)[1])
-        return self._begin(physics, jnp.zeros_like(physics.qpos[0]), key)
+        reward = self._reward(physics, jnp.zeros(self.action_size), physics)
+        return self._begin(physics, reward, key)
 
     def step(self, state: State, action: Float[Array, "action"]) -> State:
         action = jnp.clip(action, -1.0, 1.0)

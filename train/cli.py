@@ -31,6 +31,7 @@ programs:
   clip          train the small CLIP            python -m train clip
   judge DIR     renew the card of a small CLIP  python -m train judge checkpoints/scene-clip
                 or judge it on policies' states python -m train judge --runs runs/humanoid-kneeling-seed0
+  words         teach its text tower wordings   python -m train words
   lm            train the small decoder         python -m train lm
   interface     train frames into its words     python -m train interface --protocol contrastive
   suite DIR     what such interfaces reached    python -m train suite checkpoints/fomo-interface

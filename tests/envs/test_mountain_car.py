@@ -8,6 +8,7 @@ import pytest
 
 import envs
 from envs.mountain_car import GOAL, LEFT, MAX_SPEED, RIGHT
+from envs.types import reset_where_done
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +69,17 @@ def test_starts_and_time_limit(env):
     assert not env.step(last._replace(time=jnp.int32(997)), jnp.zeros(1)).truncated
 
 
-def test_success_is_of_the_state_and_never_latched(env):
-    after_reset = env.reset(jax.random.PRNGKey(0))
-    reached = env.step(place(after_reset, 0.44, 0.05), jnp.ones(1))
-    assert env.success(env.pose(reached))
-    assert not env.success(env.pose(env.step(after_reset, jnp.ones(1))))
+def test_success_is_of_the_state_and_ends_with_the_episode(env):
+    """The published code never takes it back, so that every later episode counts as one."""
+    fresh = jax.vmap(env.reset)(jax.random.split(jax.random.PRNGKey(0), 2))
+    step, judge = jax.jit(jax.vmap(env.step)), jax.vmap(lambda state: env.success(env.pose(state)))
+    data = fresh.data._replace(qpos=jnp.array([[0.44], [-0.5]]), qvel=jnp.array([[0.05], [0.0]]))
+    late = fresh._replace(data=data, time=jnp.full(2, env.episode_length - 1))
+    ended = step(late, jnp.ones((2, 1)))
+    np.testing.assert_array_equal(judge(ended), [True, False])
+    assert ended.truncated.all()
+    again = reset_where_done(ended, fresh)
+    assert not judge(again).any() and not judge(step(again, jnp.ones((2, 1)))).any()
 
 
 def test_success_and_progress(env):

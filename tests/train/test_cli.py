@@ -159,13 +159,14 @@ def test_what_a_study_says_of_reward_without_success():
 
 
 def commands() -> list[list[str]]:
-    """The policies of the README, of the pages beside it and of the studies, as words."""
+    """The policies of the README, of the pages beside it and of the studies, as words: whole lines, and what
+    stands in the text; a word in capitals stands for others."""
     page = "\n".join(path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))))
-    told = [
-        shlex.split(line) for line in re.findall(r"^python -m train policy ([^#\n]+)", page, re.MULTILINE)
-    ]
+    lines = re.findall(r"^(?:pip .*&& )?python -m train policy ([^#\n]+)", page, re.MULTILINE)
+    within = re.findall(r"`python -m train\s+policy ([^`]+)`", page)
+    told = [shlex.split(words) for words in lines + within]
     studies = [list(words) for rows in study.STUDIES.values() for words in rows.values()]
-    return [words for words in told + studies if "--help" not in words]
+    return [words for words in told + studies if not {"--help", "ALGO", "SEED", "N"} & set(words)]
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)

@@ -1,5 +1,6 @@
 """The loop around the learner: rewards where they belong, worlds that go bad, cores."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -65,6 +66,22 @@ def test_step_drawing_reward_and_update_are_lowered_for_accelerators():
     traced = program.run.trace(state, program.frozen, jnp.int32(1))
     for platform in ("cuda", "tpu"):
         assert "stablehlo.while" in traced.lower(lowering_platforms=(platform,)).as_text()
+
+
+@pytest.mark.parametrize("algo", ["ppo", "sac"])
+def test_the_true_reward_of_the_humanoid_takes_the_learner_s_settings(algo):
+    """The published code's ground truth has a learner of its own, and fails on this body."""
+    settings = config(algo, num_envs=32, unroll_length=4, policy_hidden=(24,), value_hidden=(40,))
+    settings = dataclasses.replace(settings, task="humanoid/kneeling")
+    parts = Parts.build(settings)
+    program = make_program(settings, parts.env, parts.learner, parts.reward)
+    state = jax.eval_shape(program.init, jax.random.PRNGKey(0))
+    assert state.worlds.obs.size == 32 * parts.env.observation_size
+    widths = {width for leaf in jax.tree.leaves(state.params) for width in leaf.shape[-1:]}
+    assert {24, 40} <= widths
+    after, figures = jax.eval_shape(program.run, state, program.frozen, jnp.int32(1))
+    assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
+    assert {"success", "reward"} <= set(figures)
 
 
 def test_rewards_are_of_the_state_reached_before_the_reset():

@@ -1,4 +1,4 @@
-r"""What differs from task to task: the settings that a policy run takes where none are given.
+"""What differs from task to task: the settings that a policy run takes where none are given.
 
 With `--reward truth` those of `pendulum`, `cartpole` and `mountain-car` go at least 98% of the way from the
 untrained policy to the best return known with all of five seeds, by PPO and by SAC; the best of
@@ -6,16 +6,7 @@ untrained policy to the best return known with all of five seeds, by PPO and by 
 
 The humanoid settings bring `humanoid/kneeling` to its knees in 800,000 steps. At gamma 0.95, 700,000 steps
 and a constant rate, seed 0 knelt too, but toppled before the episode ended. With SAC (`--algo sac`) and as
-many steps it stayed on its knees to the end. Settings of the VLM-RM paper for the humanoid
-(arXiv 2310.12921; 10M steps, 100 gradient steps for every 3,200 transitions, rewards as they are) are
-
-    python -m train policy humanoid/kneeling --algo sac --control torque --steps 10000000 --num-envs 32 \
-        --unroll-length 100 --updates-per-step 0.03125 --batch-size 512 --learning-starts 50000 \
-        --replay-size 1000000 --tau 0.005 --gamma 0.95 --learning-rate 6e-4 --temperature 1 \
-        --no-normalize-reward --reward-every 1 --policy-hidden 256 256 --value-hidden 256 256 \
-        --activation relu --model DIR_OR_HUB_ID
-
-Its observations are not normalised and ours are.
+many steps it stayed on its knees to the end. The settings of VLM-RM (arXiv 2310.12921) are in docs/study.md.
 """
 
 from typing import Any

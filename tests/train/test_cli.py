@@ -162,6 +162,7 @@ def commands() -> list[list[str]]:
     """The policies of the README, of the pages beside it and of the studies, as words: whole lines, and what
     stands in the text; a word in capitals stands for others."""
     page = "\n".join(path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))))
+    page = page.replace("\\\n", "")  # a command's next line
     lines = re.findall(r"^(?:pip .*&& )?python -m train policy ([^#\n]+)", page, re.MULTILINE)
     within = re.findall(r"`python -m train\s+policy ([^`]+)`", page)
     told = [shlex.split(words) for words in lines + within]

@@ -202,8 +202,8 @@ def time_parts(config: PolicyConfig, parts: Parts, repeats: int) -> dict[str, fl
 
 def time_reward(config: PolicyConfig, env: Any, weights: Any, steps: Any, repeats: int) -> dict[str, float]:
     """In the reward's own blocks; frames are all kept between the two parts, which the loop never does."""
-    images = jaxrm.load_clip(config.model).processor.images
-    settings, size = clip.ClipSettings(images, config.alpha), images.size
+    images = jaxrm.load_clip(config.model, resize=config.resize).processor.images
+    settings, size = clip.ClipSettings(images, config.alpha), config.frame_size or images.size
     poses = jax.tree.map(lambda x: x[: config.unroll_length // config.reward_every], steps.pose)
     draw = jax.jit(
         lambda p: in_blocks(jax.vmap(lambda pose: env.frame(pose, size, size)), p, config.reward_batch)

@@ -2,11 +2,12 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import tyro
 
 from jaxrm.weights import files
+from jaxrm.weights.preprocess import ResizeMode
 from train import limits, recipes
 from train.limits import check_choice
 from train.networks import ACTIVATIONS, DISTRIBUTIONS
@@ -164,6 +165,10 @@ class PolicyConfig:
     """Judge every so many steps."""
     reward_between: str = "linear"
     """Between two judged steps of an episode: linear, the line between them; hold, the earlier score."""
+    frame_size: int | None = None
+    """With clip: side of the frames drawn, in pixels; without, the model's own. Others are resized."""
+    resize: ResizeMode = "pil"
+    """And how: pil, as the model's preprocessing says; vlmrm, bicubic without antialias, as VLM-RM's code."""
     reward_batch: int = 256
     """Poses drawn and judged at a time: sets the memory of the reward."""
 
@@ -207,6 +212,7 @@ class PolicyConfig:
         check_choice("activation", self.activation, ACTIVATIONS)
         check_choice("action_distribution", self.action_distribution, DISTRIBUTIONS)
         check_choice("reward_between", self.reward_between, BETWEEN)
+        check_choice("resize", self.resize, get_args(ResizeMode))
         limits.check_numbers(self)
         self._check_body()
         self._check_sentences()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from numbers import Integral
 from typing import Any, get_type_hints
 
-_WHOLE = (int, tuple[int, ...])  # types of settings
+_WHOLE = (int, int | None, tuple[int, ...])  # types of settings
 SEEDS = 2**32  # that a key tells apart
 
 _Range = tuple[Callable[[float], bool], tuple[str, ...]]
@@ -15,7 +15,7 @@ _RANGES: dict[str, _Range] = {
         lambda x: x >= 1,
         ("steps", "seeds", "num_envs", "num_shards", "unroll_length", "epochs", "minibatches", "batch_size",
          "replay_size", "reward_every", "reward_batch", "eval_episodes", "calls_per_checkpoint", "video_size",
-         "likelihood_frames", "interface_films", "policy_hidden", "value_hidden"),
+         "frame_size", "likelihood_frames", "interface_films", "policy_hidden", "value_hidden"),
     ),
     "at least 0": (
         lambda x: x >= 0,
@@ -42,7 +42,7 @@ _ONLY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
                                  "likelihood_start", "likelihood_frames", "update_interface_every",
                                  "interface_learning_rate", "interface_films", "keep_episodes")),
     ("reward", ("clip", "likelihood"), ("model", "reward_every", "reward_between", "allow_unknown_words")),
-    ("reward", ("clip",), ("alpha", "negatives")),
+    ("reward", ("clip",), ("alpha", "negatives", "frame_size", "resize")),
     ("reward", ("clip", "truth"), ("varied_starts",)),
 )  # fmt: skip
 # A setting, another, and the value of that beside which it does nothing.
@@ -51,6 +51,7 @@ _IDLE = (
     ("interface_learning_rate", "update_interface_every", 0),
     ("interface_films", "update_interface_every", 0),
     ("baseline", "alpha", 0),
+    ("resize", "frame_size", None),
 )
 
 
@@ -80,6 +81,8 @@ def check_numbers(config: Any) -> None:
 
 
 def _several(value: Any) -> tuple | list:
+    if value is None:
+        return ()
     return value if isinstance(value, tuple | list) else (value,)
 
 
@@ -100,4 +103,5 @@ def check_use(config: Any, usual: Any) -> None:
             raise ValueError(f"{useless[0]} is of no use to {other} {value!r}, only to {known}")
     for name, other, value in _IDLE:
         if name in given and getattr(config, other) == value:
-            raise ValueError(f"{name} is of no use with {other} {value}")
+            beside = f"without {other}" if value is None else f"with {other} {value}"
+            raise ValueError(f"{name} is of no use {beside}")

@@ -159,7 +159,7 @@ def make_reward(config: PolicyConfig, tasks: Sequence[Env]) -> LoopReward:
     if config.reward == "truth":
         return rewards.truth_reward()._replace(goals=config.goals)
     if config.reward == "clip":
-        checkpoint = jaxrm.load_clip(config.model)
+        checkpoint = jaxrm.load_clip(config.model, resize=config.resize)
         each = [rewards.clip_reward(config, env, checkpoint) for env in tasks]
         return rewards.join_rewards(each, config.seeds) if config.also else each[0]
     if config.reward == "likelihood":

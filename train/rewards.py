@@ -168,7 +168,7 @@ def truth_reward() -> LoopReward:
 
 
 def clip_reward(config: PolicyConfig, env: Env, checkpoint: ClipCheckpoint) -> LoopReward:
-    """How much the frame of a pose, drawn at the model's own size, looks like the goal sentences."""
+    """How much the frame of a pose looks like the goal sentences."""
     goals = config.goals or (env.goal,)
     reward = clip.ClipReward.create(
         checkpoint,
@@ -178,7 +178,8 @@ def clip_reward(config: PolicyConfig, env: Env, checkpoint: ClipCheckpoint) -> L
         alpha=config.alpha,
         allow_unknown_words=config.allow_unknown_words,
     )
-    settings, size = reward.settings, reward.settings.images.size
+    settings = reward.settings
+    size = config.frame_size or settings.images.size
     block = max(1, config.reward_batch // config.runs)  # runs are a batch axis of every block
 
     def score(env: Env, weights: Any, state: Any, poses: Pose) -> Array:

@@ -109,12 +109,12 @@ def test_several_goals_and_negatives():
 
 
 def test_the_settings_of_the_paper_are_understood():
-    """Those in the docstring of the recipes: 100 gradient steps for every 3,200 transitions."""
-    command = (recipes.__doc__ or "").partition("python -m train policy ")[2].partition("\n\n")[0]
-    config = cli.parse_policy(command.replace("\\\n", " ").split())
+    """Those that the study's page names: 100 gradient steps for every 3,200 transitions."""
+    words = next(words for words in commands() if {"--resize", "vlmrm"} <= set(words))
+    config = cli.parse_policy(words)
     config.validate()
     assert (config.steps_per_iteration, config.updates_per_iteration) == (3_200, 100)
-    assert config.replay_size == 1_000_000 and config.policy_hidden == (256, 256)
+    assert {name: getattr(config, name) for name in recipes.VLM_RM} == recipes.VLM_RM
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,12 @@ def test_the_settings_of_the_paper_are_understood():
             "pendulum --reward truth --allow-unknown-words",
             "allow_unknown_words is of no use to reward 'truth'",
         ),
+        ("pendulum --resize vlmrm", "resize is of no use without frame_size"),
+        (
+            "pendulum --reward truth --frame-size 96",
+            "frame_size is of no use to reward 'truth'",
+        ),
+        ("pendulum --frame-size 0", "frame_size is 0; it must be at least 1"),
         ("pendulum --reward truth --reward-every 5", "reward_every is of no use"),
         ("cartpole --reward truth --reward-between hold", "reward_between is of no use"),
         ("pendulum --reward truth --alpha 0.5", "alpha is of no use to reward 'truth', only to 'clip'"),

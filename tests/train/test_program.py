@@ -8,12 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxrm
 from envs.pendulum import Pendulum
 from jaxrm.types import Pose
+from jaxrm.weights.resize import torch_bicubic
 from train.config import PolicyConfig
 from train.parts import Parts, make_learner
 from train.program import make_program
-from train.rewards import LoopReward, in_blocks, rows_where, truth_reward
+from train.rewards import Looks, LoopReward, in_blocks, rows_where, truth_reward
 from train.rollout import reset_worlds, unroll
 
 
@@ -82,6 +84,26 @@ def test_the_true_reward_of_the_humanoid_takes_the_learner_s_settings(algo):
     after, figures = jax.eval_shape(program.run, state, program.frozen, jnp.int32(1))
     assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
     assert {"success", "reward"} <= set(figures)
+
+
+def test_frames_of_another_size_are_shrunk_as_in_the_paper_s_code():
+    """Drawn at 96 pixels, as floats to the model's 64 without antialias; else by its own preprocessing."""
+    env, checkpoint = Pendulum(), jaxrm.load_clip("scene-clip", resize="vlmrm")
+    poses = jax.vmap(jax.vmap(env.pose_at))(jnp.linspace(-3, 3, 6).reshape(2, 3, 1))
+    frames = jax.vmap(jax.vmap(lambda pose: env.frame(pose, 96, 96)))(poses)
+    goal = checkpoint.embed_texts([env.goal])[0]
+    scores = {}
+    for resize in ("pil", "vlmrm"):
+        settings = config(reward="clip", frame_size=96, resize=resize)
+        reward = Parts.build(settings).reward
+        scores[resize], _ = reward.read(env, reward.weights, reward.state, (), Looks(poses, None, None))
+    shrunk = torch_bicubic(frames.astype(jnp.float32), 64, 64)
+    images = checkpoint.processor.images
+    pixels = (shrunk / 255 - jnp.array(images.mean)) / jnp.array(images.std)
+    embedded = jax.vmap(checkpoint.model.encode_pixels)(pixels)
+    expected = embedded @ goal / jnp.linalg.norm(embedded, axis=-1)
+    np.testing.assert_allclose(scores["vlmrm"], expected, atol=1e-5)
+    assert np.abs(scores["pil"] - expected).max() > 1e-3
 
 
 def test_rewards_are_of_the_state_reached_before_the_reset():

@@ -1,6 +1,6 @@
 """How far the reward is from the truth, against the size of the model that gives it (EPIC).
 
-    for w in 16 32 64 128; do         # 10 to 30 minutes each on two CPU cores
+    for w in 16 32 64 128; do         # 5 to 9 minutes each on two CPU cores
         python -m train clip --width $w --text-width $w --images 256000 --out runs/clip-$w; done
     python -m bench.model_size runs/clip-16 runs/clip-32 runs/clip-64 runs/clip-128 \
         --out bench/results/model-size.json --picture docs/model_size.png

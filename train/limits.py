@@ -42,7 +42,7 @@ _ONLY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
                                  "likelihood_start", "likelihood_frames", "update_interface_every",
                                  "interface_learning_rate", "interface_films", "keep_episodes")),
     ("reward", ("clip", "likelihood"), ("model", "reward_every", "reward_between", "allow_unknown_words")),
-    ("reward", ("clip",), ("alpha", "negatives", "frame_size", "resize")),
+    ("reward", ("clip",), ("alpha", "negatives", "both_sides", "frame_size", "resize")),
     ("reward", ("clip", "truth"), ("varied_starts",)),
 )  # fmt: skip
 # A setting, another, and the value of that beside which it does nothing.

@@ -1,5 +1,6 @@
 """What judges the stored poses inside the loop: frozen weights, a state that learns, a pure score."""
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt32
 
+from envs.drawn import Drawn
 from envs.types import Env
+from jaxrm.render import Camera
 from jaxrm.rewards import clip
 from jaxrm.types import Pose
 from jaxrm.weights.clip import ClipCheckpoint
@@ -178,19 +181,35 @@ def clip_reward(config: PolicyConfig, env: Env, checkpoint: ClipCheckpoint) -> L
         alpha=config.alpha,
         allow_unknown_words=config.allow_unknown_words,
     )
+    if config.both_sides:
+        from_other_side(env)  # refused before anything is compiled
     settings = reward.settings
     size = config.frame_size or settings.images.size
     block = max(1, config.reward_batch // config.runs)  # runs are a batch axis of every block
 
     def score(env: Env, weights: Any, state: Any, poses: Pose) -> Array:
-        def judge(block: Pose) -> Array:
+        def judge(env: Env, block: Pose) -> Array:
             with jax.default_matmul_precision("highest"):
                 frames = jax.vmap(lambda pose: env.frame(pose, size, size))(block)
             return clip.score(weights, state, frames, settings)
 
-        return in_blocks(judge, poses, block)
+        looks = (env, from_other_side(env)) if config.both_sides else (env,)
+        return in_blocks(lambda block: sum(judge(look, block) for look in looks) / len(looks), poses, block)
 
     return LoopReward(f"clip ({config.model})", reward.weights, clip.INITIAL_STATE, score, goals)
+
+
+def from_other_side(env: Env) -> Env:
+    """The same world, drawn from the mirror image of its camera.
+
+    Raises:
+      ValueError: the camera is one of the body's own file, or of an environment that draws by itself.
+    """
+    if not (isinstance(env, Drawn) and isinstance(env.camera, Camera)):
+        raise ValueError(f"both_sides needs a camera that can be mirrored, which {env.name!r} has not")
+    other = copy.copy(env)
+    other.camera = env.camera.mirrored()
+    return other
 
 
 def scale_rewards(

@@ -66,6 +66,12 @@ class Camera:
         position = tuple(at - distance * step for at, step in zip(lookat, forward, strict=True))
         return cls(position, tuple(lookat), fovy, up, body, level)
 
+    def mirrored(self) -> "Camera":
+        """Its mirror image across the world's plane y = 0, or that through the body which it follows."""
+        across = jnp.array([1.0, -1.0, 1.0])
+        eye, target, up = (jnp.asarray(x) * across for x in (self.position, self.target, self.up))
+        return dataclasses.replace(self, position=eye, target=target, up=up)
+
     def placed(self, body_pos: Float[Array, "3"] | None) -> tuple[Float[Array, "3"], Float[Array, "3 3"]]:
         """Position and frame in the world; `body_pos` is where the followed body is."""
         offset = jnp.zeros(3) if body_pos is None else jnp.asarray(body_pos, jnp.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mujoco import mjx
 
-from jaxrm.render import Scene
+from jaxrm.render import Camera, Scene
 
 MODES = ("fixed", "track", "trackcom", "targetbody", "targetbodycom")
 FIXTURES = "".join(
@@ -67,3 +67,14 @@ def test_mjx_puts_cameras_and_lights_where_mujoco_does(arm: mujoco.MjModel):
     for mode, view in views(jnp.asarray(data.qpos, jnp.float32)).items():
         for name, ours, theirs in zip(view._fields, view, scene.view(data, mode), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=2e-5, err_msg=f"{mode}: {name}")
+
+
+def test_a_mirrored_camera_looks_from_the_other_side():
+    """MuJoCo's free camera at the negative azimuth, about a point mirrored likewise."""
+    there = dict(distance=2.5, elevation=-12.0, body="post", level=True, fovy=40.0)
+    one = Camera.free(azimuth=145.0, lookat=(0.1, 0.3, 0.7), **there)
+    other = Camera.free(azimuth=-145.0, lookat=(0.1, -0.3, 0.7), **there)
+    at = jnp.array([1.0, 2.0, 3.0])
+    for mirrored, expected in zip(one.mirrored().placed(at), other.placed(at), strict=True):
+        np.testing.assert_allclose(mirrored, expected, atol=1e-6)
+    assert (one.mirrored().fovy, one.mirrored().body, one.mirrored().level) == (40.0, "post", True)

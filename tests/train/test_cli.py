@@ -129,6 +129,7 @@ def test_the_settings_of_the_paper_are_understood():
             "pendulum --reward truth --allow-unknown-words",
             "allow_unknown_words is of no use to reward 'truth'",
         ),
+        ("pendulum --reward truth --both-sides", "both_sides is of no use to reward 'truth', only to 'clip'"),
         ("pendulum --resize vlmrm", "resize is of no use without frame_size"),
         (
             "pendulum --reward truth --frame-size 96",

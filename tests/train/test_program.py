@@ -10,12 +10,13 @@ import pytest
 
 import jaxrm
 from envs.pendulum import Pendulum
+from jaxrm.render import Camera
 from jaxrm.types import Pose
 from jaxrm.weights.resize import torch_bicubic
 from train.config import PolicyConfig
 from train.parts import Parts, make_learner
 from train.program import make_program
-from train.rewards import Looks, LoopReward, in_blocks, rows_where, truth_reward
+from train.rewards import Looks, LoopReward, from_other_side, in_blocks, rows_where, truth_reward
 from train.rollout import reset_worlds, unroll
 
 
@@ -104,6 +105,28 @@ def test_frames_of_another_size_are_shrunk_as_in_the_paper_s_code():
     expected = embedded @ goal / jnp.linalg.norm(embedded, axis=-1)
     np.testing.assert_allclose(scores["vlmrm"], expected, atol=1e-5)
     assert np.abs(scores["pil"] - expected).max() > 1e-3
+
+
+def test_both_sides_are_the_mean_of_two_cameras():
+    env, azimuth = Pendulum(), 60.0
+    reward = Parts.build(config(reward="clip", both_sides=True)).reward
+    one = Parts.build(config(reward="clip")).reward
+    poses = jax.vmap(jax.vmap(env.pose_at))(jnp.linspace(-3, 3, 4).reshape(2, 2, 1))
+    looks = Looks(poses, None, None)
+    scores = []
+    for place in (azimuth, -azimuth):
+        env.camera = Camera.free(distance=4.0, azimuth=place, elevation=0.0, lookat=(0.0, 0.0, 1.5))
+        scores.append(one.read(env, one.weights, (), (), looks)[0])
+        both, _ = reward.read(env, reward.weights, (), (), looks)
+        assert np.abs(both - scores[-1]).max() > 1e-3
+    np.testing.assert_allclose(both, sum(scores) / 2, atol=2e-5)
+
+
+def test_a_camera_that_cannot_be_mirrored_is_refused():
+    env = Pendulum()
+    env.camera = "side"
+    with pytest.raises(ValueError, match="both_sides needs a camera that can be mirrored, which 'pendulum'"):
+        from_other_side(env)
 
 
 def test_rewards_are_of_the_state_reached_before_the_reset():

@@ -53,7 +53,7 @@ from train.config import PolicyConfig
 from train.learner import Experience, TrainState
 from train.mesh import make_mesh
 from train.parts import Parts
-from train.rewards import in_blocks
+from train.rewards import in_blocks, looks_of
 from train.rollout import Transition
 from train.session import versions
 
@@ -205,9 +205,11 @@ def time_reward(config: PolicyConfig, env: Any, weights: Any, steps: Any, repeat
     images = jaxrm.load_clip(config.model, resize=config.resize).processor.images
     settings, size = clip.ClipSettings(images, config.alpha), config.frame_size or images.size
     poses = jax.tree.map(lambda x: x[: config.unroll_length // config.reward_every], steps.pose)
-    draw = jax.jit(
-        lambda p: in_blocks(jax.vmap(lambda pose: env.frame(pose, size, size)), p, config.reward_batch)
-    )
+
+    def frames_of(look: Any, poses: Any) -> Any:
+        return in_blocks(jax.vmap(lambda pose: look.frame(pose, size, size)), poses, config.reward_batch)
+
+    draw = jax.jit(lambda p: jnp.stack([frames_of(look, p) for look in looks_of(config, env)]))
     frames = draw(poses)
     encode = jax.jit(
         lambda w, f: in_blocks(lambda block: clip.score(w, (), block, settings), f, config.reward_batch)

@@ -181,8 +181,7 @@ def clip_reward(config: PolicyConfig, env: Env, checkpoint: ClipCheckpoint) -> L
         alpha=config.alpha,
         allow_unknown_words=config.allow_unknown_words,
     )
-    if config.both_sides:
-        from_other_side(env)  # refused before anything is compiled
+    looks_of(config, env)  # refuses what cannot be mirrored before anything is compiled
     settings = reward.settings
     size = config.frame_size or settings.images.size
     block = max(1, config.reward_batch // config.runs)  # runs are a batch axis of every block
@@ -193,10 +192,15 @@ def clip_reward(config: PolicyConfig, env: Env, checkpoint: ClipCheckpoint) -> L
                 frames = jax.vmap(lambda pose: env.frame(pose, size, size))(block)
             return clip.score(weights, state, frames, settings)
 
-        looks = (env, from_other_side(env)) if config.both_sides else (env,)
+        looks = looks_of(config, env)
         return in_blocks(lambda block: sum(judge(look, block) for look in looks) / len(looks), poses, block)
 
     return LoopReward(f"clip ({config.model})", reward.weights, clip.INITIAL_STATE, score, goals)
+
+
+def looks_of(config: PolicyConfig, env: Env) -> tuple[Env, ...]:
+    """The world as each camera shows it; raises as `from_other_side` does."""
+    return (env, from_other_side(env)) if config.both_sides else (env,)
 
 
 def from_other_side(env: Env) -> Env:

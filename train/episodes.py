@@ -16,13 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.humanoid.motion_truth import truth
-from train.config import PolicyConfig
 from train.dataset_file import load, save, seen_by
 from train.films import Dataset
-from train.folder import RunFolder
 from train.trajectories import Batch
 
 MOMENTS = 32  # of a run at which running episodes are kept
+FOLDER = "episodes"  # of a run: a file for each moment
 NAME = "episodes"  # of the dataset in a file
 _truths = jax.jit(jax.vmap(truth))
 
@@ -33,11 +32,22 @@ def moments(iterations: int) -> tuple[int, ...]:
     return tuple((place + 1) * iterations // count for place in range(count))
 
 
-def keeper(config: PolicyConfig, number: int) -> Callable[[Any, Path], None]:
-    """`keep(memory, file)` of a run whose goal is the instruction of this number: writes those running
-    episodes that have shown most; `memory` is a `train.likelihood.Prefix` that an oracle watched."""
-    stamp = seen_by(str(config.model))
-    most = -(-config.keep_episodes // len(moments(config.iterations)))
+def keeper(
+    model: str | Path | None, wanted: int, iterations: int, number: int
+) -> Callable[[Any, Path], None]:
+    """`keep(memory, file)`: writes those running episodes that have shown most.
+
+    Args:
+      model: the tower's name.
+      wanted: episodes of the whole run.
+      iterations: of the whole run.
+      number: the instruction's, the run's goal.
+
+    Returns:
+      A function of a `train.likelihood.Prefix` that an oracle watched, and of the file.
+    """
+    stamp = seen_by(str(model))
+    most = -(-wanted // len(moments(iterations)))
 
     def keep(memory: Any, file: Path) -> None:
         memory = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:]), memory)
@@ -61,7 +71,7 @@ def files_of(runs: Sequence[Path]) -> list[Path]:
     """
     found = []
     for run in runs:
-        files = sorted(RunFolder(run).episodes.glob("*.npz"))
+        files = sorted((run / FOLDER).glob("*.npz"))
         if not files:
             raise FileNotFoundError(f"{str(run)!r} has kept no episodes: train it with --keep-episodes N")
         found += files

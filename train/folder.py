@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import yaml
 
 from jaxrm.weights.files import naming
 from train.config import PolicyConfig
+from train.episodes import FOLDER as EPISODES
+from train.files import write_text
 
 # Fields that do not change what a run computes, so that a resumed run may have others.
 HOST_FIELDS = ("out", "resume", "seconds_per_call", "calls_per_checkpoint")
@@ -42,7 +43,7 @@ class RunFolder:
     @property
     def episodes(self) -> Path:
         """Those that were kept, in a file for each moment; see `train.episodes`."""
-        return self.path / "episodes"
+        return self.path / EPISODES
 
     @property
     def rollouts(self) -> Path:
@@ -157,13 +158,6 @@ def _of_all_steps(config: PolicyConfig) -> str:
     if config.decay:
         return "with decay the learning rate"
     return "with keep_episodes what is kept" if config.keep_episodes else ""
-
-
-def write_text(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    os.replace(part, path)
 
 
 def differences(before: dict[str, Any], config: PolicyConfig, ignored: tuple[str, ...] = HOST_FIELDS) -> str:

@@ -21,8 +21,8 @@ from jaxrm.models.interface import Interface
 from jaxrm.rewards.likelihood import LikelihoodWeights, Trajectories, score_prefixes
 from jaxrm.weights import DecoderCheckpoint, load_interface
 from jaxrm.weights.files import read_json, write_json
+from train.files import write_text
 from train.films import Dataset
-from train.folder import write_text
 from train.interface_config import TrainingConfig
 from train.interface_losses import Protocol, Words
 from train.interface_suite import LENGTHS, UNSEEN, Found, accuracies, rows

@@ -358,7 +358,8 @@ def make(config: PolicyConfig, env: Env) -> LoopReward:
         (goal,),
     )
     if config.keep_episodes:
-        made = made._replace(keep=episodes.keeper(config, number))
+        keep = episodes.keeper(config.model, config.keep_episodes, config.iterations, number)
+        made = made._replace(keep=keep)
     if learning is None:
         return made
     update = Update(reader.update, learning.every, ("interface_loss",))

@@ -8,7 +8,7 @@ from envs.humanoid.instructions import ACTIONS
 from jaxrm.rewards.prompts import ASK, DESCRIBE
 from jaxrm.weights import DecoderCheckpoint
 from jaxrm.weights.files import read_json, write_json
-from train.folder import write_text
+from train.files import write_text
 from train.lm_config import LmConfig
 from train.lm_films import POSTURES, TURNED
 from train.lm_read import NOTHING, OFTEN

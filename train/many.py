@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from train.config import PolicyConfig
-from train.folder import RunFolder, write_text
+from train.files import write_text
+from train.folder import RunFolder
 
 COLUMNS = {  # figures of `result.json`, and their heads in the table
     "success_start": "success before",

@@ -18,6 +18,10 @@ NUMBER = NUMBERS[(Action("kneel"),)]
 FRAMES, WORLDS, WIDTH = 6, 4, 3
 
 
+def keeper():
+    return episodes.keeper(MODEL, CONFIG.keep_episodes, CONFIG.iterations, NUMBER)
+
+
 @pytest.fixture(scope="module")
 def memory():
     """Worlds of two shards that have shown 6, 0, 2 and 5 frames; the first and the last body kneels down."""
@@ -41,7 +45,7 @@ def in_shards(tree):
 
 def test_what_has_shown_most_is_kept_and_read_as_films(memory, tmp_path):
     assert episodes.moments(CONFIG.iterations) == (1, 2, 3)
-    keep = episodes.keeper(CONFIG, NUMBER)
+    keep = keeper()
     keep(memory, tmp_path / "episodes" / "000000001.npz")
     keep(memory._replace(count=jnp.minimum(memory.count, 2)), tmp_path / "episodes" / "000000002.npz")
     found = episodes.read([tmp_path], MODEL, frames=8)
@@ -65,7 +69,7 @@ def test_what_was_not_kept_here_is_refused(memory, tmp_path, monkeypatch):
     assert episodes.read([], MODEL, frames=8) is None
     with pytest.raises(FileNotFoundError, match="--keep-episodes"):
         episodes.read([tmp_path], MODEL, frames=8)
-    episodes.keeper(CONFIG, NUMBER)(memory, tmp_path / "episodes" / "000000001.npz")
+    keeper()(memory, tmp_path / "episodes" / "000000001.npz")
     with pytest.raises(ValueError, match="episodes of 6 frames are longer than films, which have 4"):
         episodes.read([tmp_path], MODEL, frames=4)
     monkeypatch.setattr(episodes, "seen_by", lambda model: {"weights": "others"})

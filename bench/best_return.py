@@ -20,7 +20,7 @@ import envs
 from envs.classic import ClassicControl, Physics, wrap_angle
 from envs.mountain_car import LEFT, MAX_SPEED, RIGHT
 from envs.pendulum import MAX_SPEED as PENDULUM_SPEED
-from train import evaluation
+from train.rl import evaluation
 
 # Bounds of place and speed, and whether the place is an angle.
 SPACES = {

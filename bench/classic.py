@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import best_return, runs
-from train import evaluation, recipes
+from train.rl import evaluation, recipes
 
 TASKS = ("pendulum", "cartpole", "cartpole/swing-up", "mountain-car")
 MOST = {"cartpole": 200.0}  # of an episode, where it is known without search

@@ -32,10 +32,11 @@ from bench.timing import rate
 from envs.humanoid import tasks
 from envs.humanoid.motion_truth import signs, truth
 from envs.humanoid.motions import HARNESS, Motions
-from train import films, interface, trajectories
-from train.interface_config import TrainingConfig
-from train.interface_losses import PROTOCOLS, Protocol, Words
-from train.spoil import spoil
+from train.films import films, trajectories
+from train.films.spoil import spoil
+from train.interface import main as interface
+from train.interface.config import TrainingConfig
+from train.interface.losses import PROTOCOLS, Protocol, Words
 
 HOURS = 3600.0
 WANTED = 270_000  # trajectories, as many as FoMo's

@@ -41,21 +41,22 @@ from rich.table import Table
 
 with contextlib.redirect_stdout(io.StringIO()):
     import jaxrm
-    from train import cli, program
+    from train import cli
+    from train.rl import program
 from jaxrm.models import Clip, variants
 from jaxrm.rewards import clip
 from jaxrm.weights.clip import ClipCheckpoint
 from jaxrm.weights.preprocess import default_settings
 from jaxrm.weights.processor import Processor
 from jaxrm.weights.tokens import TextProcessor
-from train import recipes
-from train.config import PolicyConfig
-from train.learner import Experience, TrainState
 from train.mesh import make_mesh
-from train.parts import Parts
-from train.rewards import in_blocks, looks_of
-from train.rollout import Transition
-from train.session import versions
+from train.rl import recipes
+from train.rl.config import PolicyConfig
+from train.rl.learner import Experience, TrainState
+from train.rl.parts import Parts
+from train.rl.rewards import in_blocks, looks_of
+from train.rl.rollout import Transition
+from train.rl.session import versions
 
 # Of both pipelines, or without effect on what is computed
 FREE = ("model", "num_envs", "unroll_length", "num_shards", "reward_batch", "seed")

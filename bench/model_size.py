@@ -29,7 +29,8 @@ import jaxrm
 from envs.humanoid import tasks
 from envs.humanoid.env import Humanoid
 from jaxrm.metrics import bootstrap_interval, epic_distance, roc_auc
-from train import clip_judge, clip_report
+from train.clip import judge as clip_judge
+from train.clip import report as clip_report
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from rich.table import Table
 with contextlib.redirect_stdout(io.StringIO()):
     from bench.loop import measured_on, start_loop, time_loop
 from train import cli
-from train.parts import Parts
+from train.rl.parts import Parts
 
 # with the tower that the likelihood has
 CLIP = ("--reward=clip", "--model=scene-clip-fine", "--allow-unknown-words")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from train import cli
-from train.config import PolicyConfig
-from train.folder import HOST_FIELDS, RunFolder, differences
+from train.rl.config import PolicyConfig
+from train.rl.folder import HOST_FIELDS, RunFolder, differences
 
 NO_MATTER = (*HOST_FIELDS, "video_episodes", "video_size", "allow_unknown_words")  # to the figures of a run
 

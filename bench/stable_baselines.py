@@ -24,8 +24,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 import envs
 from envs.types import Env, State, episode_done, reset_where_done
-from train import evaluation, recipes
-from train.rollout import stagger
+from train.rl import evaluation, recipes
+from train.rl.rollout import stagger
 
 EPISODES = 100
 ACTIVATIONS = {"swish": torch.nn.SiLU, "relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "elu": torch.nn.ELU}

@@ -17,7 +17,7 @@ import jaxrm
 from envs.humanoid import captions
 from envs.humanoid.captions import Part
 from envs.humanoid.concepts import ARMS, POSTURES
-from train.reading import plain_sentences
+from train.rl.reading import plain_sentences
 
 Said = list[tuple[tuple[Part, ...], str]]
 

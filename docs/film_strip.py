@@ -15,10 +15,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from train.evaluation import Rollouts, pose_of
-from train.folder import RunFolder
-from train.policies import make_env
-from train.video import draw_poses
+from train.rl.evaluation import Rollouts, pose_of
+from train.rl.folder import RunFolder
+from train.rl.policies import make_env
+from train.rl.video import draw_poses
 
 FRAMES, SIZE = 8, 256
 REWARDS = {

@@ -19,11 +19,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from envs.types import Env
-from train.config import PolicyConfig
-from train.evaluation import Rollouts, pose_of
-from train.folder import RunFolder
-from train.policies import make_env
-from train.video import draw_poses
+from train.rl.config import PolicyConfig
+from train.rl.evaluation import Rollouts, pose_of
+from train.rl.folder import RunFolder
+from train.rl.policies import make_env
+from train.rl.video import draw_poses
 
 COLUMNS, SIZE = 4, 160
 

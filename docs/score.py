@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 import envs
 from envs.humanoid.postures import LEGS, Sampler
 from jaxrm import cli
-from train.video import draw_poses
+from train.rl.video import draw_poses
 
 STOPS = ("standing", "standing", "kneeling", "kneeling", "sitting", "sitting")
 PROMPTS = (

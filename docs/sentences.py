@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from docs.outcomes import COLUMNS, draw_states, read
-from train.evaluation import Rollouts
+from train.rl.evaluation import Rollouts
 
 
 def main(out: str, *runs: str) -> None:

@@ -13,8 +13,8 @@ import jax
 import tyro
 
 from jaxrm import programs
-from train import policies
-from train.config import PolicyConfig
+from train.rl import policies
+from train.rl.config import PolicyConfig
 
 _WAITING = 2  # threads of a device that may wait at once: a step of MJX has two factorisations side by side
 _DEVICES = "xla_force_host_platform_device_count"
@@ -168,10 +168,10 @@ def _late(
 _PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "policy": _policy,
     "eval": _eval,
-    "clip": _late("clip", "train.clip", "ClipConfig", sharded=True),
-    "judge": _late("judge", "train.clip", "JudgeConfig", "judge"),
-    "words": _late("words", "train.words", "WordsConfig"),
-    "lm": _late("lm", "train.lm", "LmConfig"),
-    "interface": _late("interface", "train.interface", "TrainingConfig", sharded=True),
-    "suite": _late("suite", "train.interface_compare", "SuiteConfig", "suite"),
+    "clip": _late("clip", "train.clip.main", "ClipConfig", sharded=True),
+    "judge": _late("judge", "train.clip.main", "JudgeConfig", "judge_again"),
+    "words": _late("words", "train.clip.words", "WordsConfig"),
+    "lm": _late("lm", "train.lm.main", "LmConfig"),
+    "interface": _late("interface", "train.interface.main", "TrainingConfig", sharded=True),
+    "suite": _late("suite", "train.interface.compare", "SuiteConfig", "suite"),
 }

@@ -12,9 +12,9 @@ import jaxrm
 from envs.humanoid.instructions import ACTIONS, Action
 from envs.humanoid.motion_truth import CONDITIONS, TOLERANCE, Signs, ends, truth
 from jaxrm.models.interface import Interface, InterfaceConfig
-from train import interface as program
-from train.films import Dataset
-from train.trajectories import Batch
+from train.films.films import Dataset
+from train.films.trajectories import Batch
+from train.interface import main as program
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FRAMES, WIDTH = 6, 12

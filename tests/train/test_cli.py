@@ -13,9 +13,10 @@ import jaxrm
 from bench import study
 from envs.pendulum import Pendulum
 from jaxrm.weights import files
-from train import cli, policies, recipes
-from train.config import PolicyConfig
-from train.parts import make_env
+from train import cli
+from train.rl import policies, recipes
+from train.rl.config import PolicyConfig
+from train.rl.parts import make_env
 
 ROOT = Path(__file__).parents[2]
 

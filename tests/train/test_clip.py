@@ -16,10 +16,16 @@ from envs.humanoid import captions, tasks
 from envs.humanoid.postures import LEGS, Sampler
 from jaxrm.metrics import spearman
 from jaxrm.weights import files
-from train import classic_judge, clip_config, clip_judge, clip_report, clip_start, clip_update, muon, scenes
 from train import clip as program
-from train.config import OURS, PolicyConfig
-from train.folder import RunFolder
+from train import scenes
+from train.clip import classic_judge, muon
+from train.clip import config as clip_config
+from train.clip import judge as clip_judge
+from train.clip import report as clip_report
+from train.clip import start as clip_start
+from train.clip import update as clip_update
+from train.rl.config import OURS, PolicyConfig
+from train.rl.folder import RunFolder
 from train.vocabulary import END, START, respelt, train_tokenizer
 
 

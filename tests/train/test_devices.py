@@ -9,9 +9,9 @@ CODE = """
 import sys
 import jax, numpy as np
 import train
-from train.parts import Parts
+from train.rl.parts import Parts
 from train.mesh import make_mesh
-from train.program import make_program
+from train.rl.program import make_program
 
 config = train.PolicyConfig(
     "pendulum", reward="truth", num_envs=32, unroll_length=8, epochs=2, minibatches=2,
@@ -89,7 +89,7 @@ import jax, jax.numpy as jnp, numpy as np
 import jaxrm
 from tests.train.conftest import CONFIG, GOLDEN, make_data, make_failing, new
 from train import interface as program
-from train.interface_losses import Words
+from train.interface.losses import Words
 
 config = replace(CONFIG, spoiled=0, changed=0, failing=0, prefixes=1)  # quick to compile; rows meet as ever
 lm = jaxrm.load_decoder(GOLDEN / "decoder-llama", dtype="float64")

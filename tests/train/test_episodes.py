@@ -8,9 +8,9 @@ import pytest
 
 from envs.humanoid.instructions import ACTIONS, NUMBERS, Action
 from envs.humanoid.motion_truth import CONDITIONS, Signs
-from train import episodes
-from train.config import PolicyConfig
-from train.likelihood import Prefix
+from train.films import episodes
+from train.rl.config import PolicyConfig
+from train.rl.likelihood import Prefix
 
 MODEL = str(Path(__file__).parents[1] / "golden" / "clip-quick-gelu")
 CONFIG = PolicyConfig("humanoid/kneeling", reward="likelihood", model=MODEL, steps=3 * 5120, keep_episodes=9)

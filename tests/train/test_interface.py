@@ -15,10 +15,15 @@ from envs.humanoid.instructions import ACTIONS
 from jaxrm.rewards import protocols
 from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.weights.table import leaves_by_path
-from train import dataset_file, interface_data, interface_suite
 from train import interface as program
-from train.interface_align import align, spliced
-from train.interface_losses import (
+from train.films import dataset_file
+from train.films.progress import DONE, is_done, until
+from train.films.spoil import SPOILED
+from train.films.trajectories import FAILING, FREE
+from train.interface import data as interface_data
+from train.interface import suite as interface_suite
+from train.interface.align import align, spliced
+from train.interface.losses import (
     Negatives,
     Words,
     draw_pairs,
@@ -27,9 +32,6 @@ from train.interface_losses import (
     score_rows,
     value_and_slope,
 )
-from train.progress import DONE, is_done, until
-from train.spoil import SPOILED
-from train.trajectories import FAILING, FREE
 
 from .conftest import CONFIG, ENDS, FRAMES, GOLDEN, new
 

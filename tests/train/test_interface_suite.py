@@ -17,11 +17,14 @@ from envs.humanoid.motion_captions import wordings
 from jaxrm.metrics.reorder import Order, reorder
 from jaxrm.rewards.likelihood import Trajectories
 from train import interface as program
-from train import interface_compare, interface_data, interface_report, interface_suite
-from train.films import Dataset
-from train.interface_compare import compared
-from train.interface_losses import Words, score_rows
-from train.trajectories import FAILING
+from train.films.films import Dataset
+from train.films.trajectories import FAILING
+from train.interface import compare as interface_compare
+from train.interface import data as interface_data
+from train.interface import report as interface_report
+from train.interface import suite as interface_suite
+from train.interface.compare import compared
+from train.interface.losses import Words, score_rows
 
 from .conftest import CONFIG, FRAMES, GOLDEN, new
 
@@ -34,7 +37,7 @@ def test_the_suite(lm, data, failing, tmp_path, monkeypatch):
     jaxrm.save_interface(new(lm), tmp_path)
     interface_report.write_training(config, [3.0, 2.0], 60.0)
     films = {"train": data, **held, FAILING: failing}
-    program.report(config, lm, new(lm), films, jax.random.key(2), Console(quiet=True))
+    program.judge_and_report(config, lm, new(lm), films, jax.random.key(2), Console(quiet=True))
     suite = json.loads((tmp_path / interface_report.SUITE).read_text())
     assert [row["name"] for row in suite["rows"]] == list(interface_suite.KINDS)
     rows = {row["name"]: row for row in suite["rows"]}

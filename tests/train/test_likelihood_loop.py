@@ -16,13 +16,13 @@ from envs.humanoid.postures import Sampler
 from envs.pendulum import Pendulum
 from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.types import Pose
-from train import likelihood
-from train.checkpoint import Checkpoints
-from train.config import PolicyConfig
-from train.likelihood_update import number_of
-from train.parts import make_learner
-from train.program import make_program, state_like
-from train.rewards import Looks
+from train.rl import likelihood
+from train.rl.checkpoint import Checkpoints
+from train.rl.config import PolicyConfig
+from train.rl.likelihood_update import number_of
+from train.rl.parts import make_learner
+from train.rl.program import make_program, state_like
+from train.rl.rewards import Looks
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GOAL = "kneels down"

@@ -17,10 +17,10 @@ from envs.humanoid.motion_truth import CONDITIONS, Signs
 from envs.humanoid.tasks import ORDERED
 from envs.pendulum import Pendulum
 from jaxrm.models.interface import Interface, InterfaceConfig
-from train import episodes
-from train.films import Dataset
-from train.interface_losses import Words
-from train.likelihood_update import RECIPE, ROWS, Learning, Lesson, Seen, draw, number_of, pick, row_logits
+from train.films import episodes
+from train.films.films import Dataset
+from train.interface.losses import Words
+from train.rl.likelihood_update import RECIPE, ROWS, Learning, Lesson, Seen, draw, number_of, pick, row_logits
 from train.sums import AXIS
 
 GOLDEN = Path(__file__).parents[1] / "golden"

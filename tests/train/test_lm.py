@@ -25,9 +25,11 @@ from jaxrm.models import Decoder
 from jaxrm.weights import DecoderCheckpoint
 from jaxrm.weights.tokens import words_of
 from train import lm as program
-from train import lm_card, lm_films, lm_read
-from train.lm_films import WORDS, Pool
-from train.lm_report import SHUFFLED, Figures
+from train.lm import card as lm_card
+from train.lm import films as lm_films
+from train.lm import read as lm_read
+from train.lm.films import WORDS, Pool
+from train.lm.report import SHUFFLED, Figures
 
 KNEEL, RAISE = Action("kneel"), Action("raise", "left", "arm")
 FRAMES = 6

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from train import ppo
-from train.config import PolicyConfig
-from train.learner import Experience
-from train.networks import init_statistics, make_actor, make_actor_critic
-from train.rewards import scale_rewards
-from train.rollout import Transition
+from train.rl import ppo
+from train.rl.config import PolicyConfig
+from train.rl.learner import Experience
+from train.rl.networks import init_statistics, make_actor, make_actor_critic
+from train.rl.rewards import scale_rewards
+from train.rl.rollout import Transition
 from train.sums import AXIS
 
 GAMMA, LAMBDA = 0.9, 0.8

@@ -13,11 +13,11 @@ from envs.pendulum import Pendulum
 from jaxrm.render import Camera
 from jaxrm.types import Pose
 from jaxrm.weights.resize import torch_bicubic
-from train.config import PolicyConfig
-from train.parts import Parts, make_learner
-from train.program import make_program
-from train.rewards import Looks, LoopReward, from_other_side, in_blocks, rows_where, truth_reward
-from train.rollout import reset_worlds, unroll
+from train.rl.config import PolicyConfig
+from train.rl.parts import Parts, make_learner
+from train.rl.program import make_program
+from train.rl.rewards import Looks, LoopReward, from_other_side, in_blocks, rows_where, truth_reward
+from train.rl.rollout import reset_worlds, unroll
 
 
 class Breaking(Pendulum):

@@ -7,7 +7,7 @@ import pytest
 
 from envs.humanoid.instructions import NUMBERS, Action
 from envs.humanoid.motion_truth import CONDITIONS, TOLERANCE, TURN, Signs
-from train.progress import (
+from train.films.progress import (
     BEGUN,
     DONE,
     EVEN,

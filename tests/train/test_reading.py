@@ -9,7 +9,7 @@ import pytest
 import jaxrm
 from envs.humanoid import captions
 from envs.humanoid.concepts import ARMS, POSTURES
-from train.reading import read
+from train.rl.reading import read
 
 
 @pytest.fixture(scope="module")

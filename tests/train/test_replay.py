@@ -7,9 +7,9 @@ import pytest
 
 import envs
 from jaxrm.types import Pose
-from train import replay
-from train.config import PolicyConfig
-from train.parts import make_learner
+from train.rl import replay
+from train.rl.config import PolicyConfig
+from train.rl.parts import make_learner
 
 SHARDS, CAPACITY = 2, 7
 

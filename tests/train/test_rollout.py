@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from jaxrm.types import Pose
-from train import program
-from train.config import PolicyConfig
-from train.rewards import LoopReward
-from train.rollout import Transition, last_scores, scored_steps, spread_scores
+from train.rl import program
+from train.rl.config import PolicyConfig
+from train.rl.rewards import LoopReward
+from train.rl.rollout import Transition, last_scores, scored_steps, spread_scores
 
 NONE = jnp.full(2, jnp.nan)
 

@@ -20,11 +20,11 @@ import envs
 import train
 from bench import runs
 from envs import pendulum
-from train.checkpoint import Checkpoints
-from train.folder import RunFolder
-from train.parts import Parts
-from train.program import make_program, state_like
-from train.session import Session
+from train.rl.checkpoint import Checkpoints
+from train.rl.folder import RunFolder
+from train.rl.parts import Parts
+from train.rl.program import make_program, state_like
+from train.rl.session import Session
 
 TIMES = ("wall_seconds", "train_seconds", "compile_seconds", "env_steps_per_second")
 ROOT = Path(__file__).parents[2]

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from envs.pendulum import Pendulum
-from train import replay, sac
-from train.config import PolicyConfig
 from train.mesh import make_mesh
-from train.networks import init_statistics, make_actor, make_twin_critic
-from train.parts import make_learner
-from train.program import make_program, state_like
-from train.rewards import LoopReward
+from train.rl import replay, sac
+from train.rl.config import PolicyConfig
+from train.rl.networks import init_statistics, make_actor, make_twin_critic
+from train.rl.parts import make_learner
+from train.rl.program import make_program, state_like
+from train.rl.rewards import LoopReward
 
 GAMMA = 0.9
 

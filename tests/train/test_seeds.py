@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import train
-from train.checkpoint import Checkpoints
-from train.folder import RunFolder
-from train.parts import Parts
-from train.program import make_program, split_runs, state_like
+from train.rl.checkpoint import Checkpoints
+from train.rl.folder import RunFolder
+from train.rl.parts import Parts
+from train.rl.program import make_program, split_runs, state_like
 
 TIMES = ("wall_seconds", "train_seconds", "compile_seconds", "env_steps_per_second", "runs_in_program")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import envs
-from train.config import PolicyConfig
-from train.starts import vary_starts
+from train.rl.config import PolicyConfig
+from train.rl.starts import vary_starts
 
 
 def test_a_share_of_episodes_starts_in_other_postures():

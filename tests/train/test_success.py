@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
-from train import success
-from train.evaluation import Rollouts, summary
+from train.rl import success
+from train.rl.evaluation import Rollouts, summary
 
 TRUE4 = jnp.ones(4, bool)
 

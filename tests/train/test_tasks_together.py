@@ -15,8 +15,8 @@ from envs.humanoid.env import Humanoid
 from envs.humanoid.meaning import meaning_of
 from envs.humanoid.postures import LEGS, Sampler
 from envs.types import variables_of, varied
-from train import rewards
-from train.parts import Parts, check_together
+from train.rl import rewards
+from train.rl.parts import Parts, check_together
 
 TASKS = ("kneeling", "arms-raised", "splits")
 

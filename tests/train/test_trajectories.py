@@ -15,8 +15,8 @@ from envs.humanoid.motions import Motions, half_hearted
 from jaxrm.models.interface import Interface, InterfaceConfig
 from jaxrm.rewards import protocols
 from jaxrm.rewards.prompts import DESCRIBE, Prompt, describe
-from train import films, trajectories
-from train.spoil import ALWAYS_WRONG, SPOILED, change_instructions, spoil
+from train.films import films, trajectories
+from train.films.spoil import ALWAYS_WRONG, SPOILED, change_instructions, spoil
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

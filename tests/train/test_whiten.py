@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxrm.models.interface import Interface, InterfaceConfig
-from train.whiten import FLOOR, whiten
+from train.interface.whiten import FLOOR, whiten
 
 
 @pytest.mark.parametrize("layers", [0, 1])

@@ -8,9 +8,9 @@ import pytest
 
 import jaxrm
 from jaxrm.weights import files
-from train import clip_report
-from train.said import all_claims
-from train.words import STEPS_PER_CALL, WordsConfig, lesson_of, main, make_run, settled, with_text
+from train.clip import report as clip_report
+from train.clip.said import all_claims
+from train.clip.words import STEPS_PER_CALL, WordsConfig, lesson_of, main, make_run, settled, with_text
 
 CONFIG = WordsConfig(sentences=2 * STEPS_PER_CALL * 16, wordings=12, batch=16, ema=0.9)
 

@@ -1,0 +1,1 @@
+"""The small CLIP that comes with us: trained on frames of our scenes, its words, its card."""

@@ -1,0 +1,1 @@
+"""Trajectories with instructions, drawn and embedded: what decoders and interfaces learn from."""

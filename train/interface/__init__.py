@@ -1,0 +1,1 @@
+"""The interface between frames and a frozen decoder: protocols, training, suite, card."""

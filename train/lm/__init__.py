@@ -1,0 +1,1 @@
+"""The small decoder that comes with us, trained on films told in words."""

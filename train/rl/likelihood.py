@@ -1,5 +1,4 @@
-"""The likelihood reward in the loop: how likely the instruction is after every frame of a running episode,
-as a probability.
+"""The likelihood reward in the loop: how probable the instruction is after every frame of an episode.
 
 An unroll is shorter than an episode, so a world carries what the vision tower said about the frames of its
 episode: none is drawn or embedded twice, and what is carried does not go stale where the interface learns.

@@ -114,9 +114,9 @@ class Config:
     """Where the runs' folders go."""
     picture: Path | None = None
     """Success over steps and seconds, false positives over steps, and success in the end."""
-    options: tuple[str, ...] = ()
-    """Further options of `train policy`, each as one word, e.g. --options=--steps=400000; they go to all
-    rows that are run, so that those of one reward alone need --rows."""
+    options: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Further options of `train policy`, each as one word, e.g. --options=--steps=400000, as often as wanted;
+    they go to all rows that are run, so that those of one reward alone need --rows."""
 
 
 def main(config: Config) -> None:

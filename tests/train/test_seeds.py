@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import train
+from train.rl import many
 from train.rl.checkpoint import Checkpoints
 from train.rl.folder import RunFolder
 from train.rl.parts import Parts
@@ -61,11 +62,19 @@ def test_each_seed_has_a_run_of_its_own_and_all_have_one_table(both):
     assert table == json.loads(json.dumps(both.result)) and table["seeds"] == [3, 4]
     ends = [json.loads((run.folder / "result.json").read_text())["success_end"] for run in both.runs]
     assert table["success_end"] == {"mean": np.mean(ends), "values": ends}
+    liked = max(both.runs, key=lambda run: run.result["reward_end"])
+    assert table["best_seeds"] == {liked.config.task: liked.config.seed}
     policies = [train.load_policy(run.folder) for run in both.runs]
     actions = [policy(np.ones((2, 3), np.float32)) for policy in policies]
     assert not np.allclose(*actions)
     rows = [RunFolder(run.folder).read_metrics() for run in both.runs]
     assert [len(of_seed) for of_seed in rows] == [7, 7] and rows[0][6]["reward"] != rows[1][6]["reward"]
+
+
+def test_the_best_seed_of_each_task_is_the_one_that_the_reward_likes_best():
+    rows = [("a", 0, 0.1), ("b", 0, 0.9), ("a", 1, 0.3), ("b", 1, -0.2), ("a", 2, 0.2), ("c", 0, None)]
+    results = [dict(zip(("task", "seed", "reward_end"), row, strict=True)) for row in rows]
+    assert many.best_liked(results) == {"a": 1, "b": 0}
 
 
 def test_judged_again_gives_the_same(both):

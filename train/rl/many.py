@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from rich.console import Console
@@ -64,17 +64,22 @@ def folders_of(config: PolicyConfig) -> Iterator[list[RunFolder]]:
 
 
 def report(config: PolicyConfig, results: list[dict[str, Any]], console: Console) -> dict[str, Any]:
-    """Prints the table and writes it to the folder's `result.json`: mean and values of each figure."""
+    """Prints the table and writes it to the folder's `result.json`: mean and values of each figure, and of
+    each task the seed that its reward likes best, by which VLM-RM picks a policy (arXiv 2310.12921)."""
     table = Table(title=", ".join(config.tasks))
     table.add_column("task", no_wrap=True, min_width=max(map(len, config.tasks)))
     table.add_column("seed")
     for head in COLUMNS.values():
         table.add_column(head, justify="right")
+    best = best_liked(results) if config.seeds > 1 else {}
     for result in results:
-        table.add_row(result["task"], str(result["seed"]), *(_shown(result[name]) for name in COLUMNS))
+        mark = " *" if best.get(result["task"]) == result["seed"] else ""
+        table.add_row(result["task"], f"{result['seed']}{mark}", *(_shown(result[name]) for name in COLUMNS))
     values = {name: [result[name] for result in results] for name in COLUMNS}
     means = {name: _mean(column) for name, column in values.items()}
     table.add_row("mean", "", *(_shown(means[name]) for name in COLUMNS))
+    if best:
+        table.caption = "* the seed whose policy the reward likes best"
     console.print(table)
     same = ("reward", "algo", "env_steps", "train_seconds", "compile_seconds")
     whole = {
@@ -83,14 +88,27 @@ def report(config: PolicyConfig, results: list[dict[str, Any]], console: Console
         "env_steps_per_second": round(sum(result["env_steps_per_second"] for result in results), 1),
         **{f"{name}s": [result[name] for result in results] for name in ("task", "goal", "seed")},
         **{name: {"mean": means[name], "values": values[name]} for name in COLUMNS},
+        "best_seeds": best,
     }
     write_text(config.folder / "result.json", json.dumps(whole, indent=2) + "\n")
     return whole
 
 
+def best_liked(results: list[dict[str, Any]]) -> dict[str, int]:
+    """Of each task the seed with the highest reward in the end; the predicate, which a user's own task may
+    not have, has no say. A task whose rewards are not known has none."""
+    known = [result for result in results if _is_known(result["reward_end"])]
+    ranked = sorted(known, key=lambda result: result["reward_end"])
+    return {result["task"]: result["seed"] for result in ranked}
+
+
 def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None and not math.isnan(value)]
+    known = [value for value in values if _is_known(value)]
     return float(np.mean(known)) if known else None
+
+
+def _is_known(value: float | None) -> TypeGuard[float]:
+    return value is not None and not math.isnan(value)
 
 
 def _shown(value: float | None) -> str:

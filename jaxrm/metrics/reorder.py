@@ -1,7 +1,7 @@
 """Trajectories spoiled in time, on the device: each perturbation says which frame stands where.
 
 One order serves frames, embeddings and states alike, so that frames are embedded once and an oracle can judge
-the spoiled states. `jaxrm.metrics.perturbations` does a little of this on the host for one film.
+the spoiled states. `jaxrm.metrics.controls` does a little of this on the host for one film.
 """
 
 from typing import NamedTuple

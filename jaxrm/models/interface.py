@@ -35,6 +35,7 @@ class InterfaceConfig:
       dtype: what is computed in.
       tower, decoder: between whose weights it was trained, as `jaxrm.weights.fingerprint.label` names them;
         empty where nobody knows.
+      vocabulary: the `DecoderProcessor.vocabulary_digest` of that decoder; empty where nobody knows.
       form: what it was trained to make likely, "describe": an instruction, or "ask": the answer to whether it
         was carried out; empty where nobody knows.
     """
@@ -49,6 +50,7 @@ class InterfaceConfig:
     dtype: str = "float32"
     tower: str = ""
     decoder: str = ""
+    vocabulary: str = ""
     form: str = ""
 
     def __post_init__(self) -> None:

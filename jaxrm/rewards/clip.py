@@ -114,9 +114,12 @@ class ClipReward:
           allow_unknown_words: go on with words that the model never saw in training.
 
         Raises:
+          TypeError: `clip` is something else, e.g. a name.
           ValueError: alpha outside [0, 1]; alpha > 0 without a baseline, or with one that the model cannot
             tell from the goal; an empty, too long or unknown sentence.
         """
+        if not isinstance(clip, ClipCheckpoint):
+            raise TypeError(f"clip is {type(clip).__name__}, wanted what load_clip gives")
         goals = [goal] if isinstance(goal, str) else list(goal)
         unwanted = [negatives] if isinstance(negatives, str) else list(negatives)
         if not 0 <= alpha <= 1:

@@ -4,7 +4,7 @@ import math
 import warnings
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ from jaxrm.rewards.likelihood import (
     score,
     score_prefixes,
 )
-from jaxrm.rewards.prompts import ANSWERS, ASK, DESCRIBE, Prompt, ask, describe
+from jaxrm.rewards.prompts import ANSWERS, ASK, DESCRIBE, FRAMES, INSTRUCTION, Prompt, ask, describe
 from jaxrm.types import Embeddings, Frames
 from jaxrm.weights import (
     ClipCheckpoint,
@@ -96,12 +96,15 @@ class LikelihoodReward:
           allow_unknown_words: go on with words that the decoder never saw, where it is known what it saw.
 
         Raises:
+          TypeError: an argument of another type, e.g. the name of an interface.
           UnknownWordsError: a ValueError that names the words of the instruction that were not in training.
-          ValueError: widths that do not fit, a tower or decoder that is another than the interface was
-            trained with, an instruction that is longer than the context, a tokeniser that does not fit the
-            decoder, another form, a prompt without its places, other than two answers, or a batch below 1.
+          ValueError: widths that do not fit, a tower, decoder or tokeniser that is another than the interface
+            was trained with, an instruction that is longer than the context, a tokeniser that does not fit
+            the decoder, another form, a prompt without its places, other than two answers, or a batch below
+            1.
           FileNotFoundError: the decoder's checkpoint has no tokeniser.
         """
+        _check_types(vision, lm, interface, prompt)
         if form not in ("describe", "ask"):
             raise ValueError(f"form is {form!r}, wanted 'describe' or 'ask'")
         batch = batch if batch is None else check_batch(batch)
@@ -117,6 +120,7 @@ class LikelihoodReward:
         _check_widths(vision.model, images, interface)
         check_label(interface.config.tower, vision.model, "tower")
         check_label(interface.config.decoder, lm.model, "decoder")
+        _check_vocabulary(interface, lm)
         if interface.config.form not in ("", form):
             told = f"the interface was trained to {interface.config.form}, and form is {form!r}"
             warnings.warn(f"{told}: it was never taught what is scored", stacklevel=2)
@@ -198,6 +202,27 @@ def _checked(frames: Frames, mask: jax.Array | None) -> tuple[jax.Array, jax.Arr
             which = tuple(empty[0].tolist())
             raise ValueError(f"all frames of trajectory {which} are masked: leave one to see")
     return jnp.asarray(frames), mask
+
+
+def _check_types(vision: Any, lm: Any, interface: Any, prompt: Any) -> None:
+    """Names are loaded by their callers; said here, before something deep inside misses an attribute."""
+    if not isinstance(vision, ClipCheckpoint | TowerCheckpoint):
+        raise TypeError(f"vision is {type(vision).__name__}, wanted what load_clip or load_tower gives")
+    if not isinstance(lm, DecoderCheckpoint):
+        raise TypeError(f"lm is {type(lm).__name__}, wanted what load_decoder gives")
+    if not isinstance(interface, Interface):
+        raise TypeError(f"interface is {type(interface).__name__}, wanted what load_interface gives")
+    if not isinstance(prompt, str | None):
+        raise TypeError(f"prompt is {type(prompt).__name__}, wanted a text with {FRAMES} and {INSTRUCTION}")
+
+
+def _check_vocabulary(interface: Interface, lm: DecoderCheckpoint) -> None:
+    wanted = interface.config.vocabulary
+    if wanted and wanted != lm.processor.vocabulary_digest:
+        raise ValueError(
+            f"the interface was trained with other token ids than {lm.processor.source} gives: "
+            f"take the tokeniser that came with the decoder {interface.config.decoder.rpartition(':')[0]}"
+        )
 
 
 def _check_widths(vision: Network, images: ImageSettings, interface: Interface) -> None:

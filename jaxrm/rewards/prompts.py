@@ -22,7 +22,7 @@ ASK = (
     "Was it carried out? Answer True or False:"
 )
 ANSWERS = (" True", " False")
-_AROUND = " \t\r\n.!?,;:\u2026\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb"  # a sentence: no word
+AROUND = " \t\r\n.!?,;:\u2026\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb"  # a sentence: no word
 
 
 @jax.tree_util.register_dataclass
@@ -100,7 +100,7 @@ def bare(processor: DecoderProcessor, instructions: Sequence[str]) -> list[str]:
     check_texts(instructions)
     if processor.training_words is None:
         return list(instructions)
-    return [text.strip(_AROUND) or text for text in instructions]
+    return [text.strip(AROUND) or text for text in instructions]
 
 
 def describe(

@@ -1,5 +1,6 @@
 """The host side of a decoder: its tokeniser, and rows of tokens."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -120,6 +121,12 @@ class DecoderProcessor:
                     "has no token: they do not belong together"
                 )
         return tokenizer
+
+    @cached_property
+    def vocabulary_digest(self) -> str:
+        """Sixteen hex digits of which token has which id; raises what `tokenizer` does."""
+        ids = self.tokenizer.get_vocab(with_added_tokens=True)
+        return hashlib.sha256(json.dumps(sorted(ids.items())).encode()).hexdigest()[:16]
 
     def encode(self, text: str, *, beginning: bool = False) -> list[int]:
         """The ids of a text that goes on behind other text, or stands at the `beginning` of a sequence, with

@@ -12,7 +12,7 @@ from jaxrm.weights.table import Row, leaves_by_path, to_tensors, to_tree
 
 MODEL_TYPE = "jaxrm_interface"
 _FIELDS = tuple(field.name for field in dataclasses.fields(InterfaceConfig) if field.name != "dtype")
-_LABELS = ("tower", "decoder", "form")
+_LABELS = ("tower", "decoder", "vocabulary", "form")
 
 
 def save_interface(interface: Interface, directory: str | os.PathLike) -> None:

@@ -1,5 +1,6 @@
 """The likelihood reward against its definition computed naively, its losses, and each wrong input refused."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -350,6 +351,37 @@ def test_fingerprints_of_shipped_interfaces_are_those_of_shipped_weights():
     for dtype in ("float32", "bfloat16"):
         check_label(known.tower, jaxrm.load_clip("scene-clip-fine", param_dtype=dtype).model, "tower")
         check_label(known.decoder, jaxrm.load_decoder("instruct-lm", param_dtype=dtype).model, "decoder")
+
+
+def test_a_tokeniser_with_other_ids_than_in_training_is_refused(clip, lm):
+    """The weights are the same, and its ids lie within the vocabulary."""
+    known = interface("float32", vocabulary=lm.processor.vocabulary_digest)
+    jaxrm.LikelihoodReward.create(clip, lm, known, instruction=INSTRUCTION)
+    file = json.loads(lm.processor.tokenizer.to_str())
+    one, other = list(file["model"]["vocab"])[-2:]
+    file["model"]["vocab"] |= {one: file["model"]["vocab"][other], other: file["model"]["vocab"][one]}
+    swapped = DecoderProcessor(Tokenizer.from_str(json.dumps(file)), lm.model.config)
+    with pytest.raises(ValueError, match="trained with other token ids"):
+        jaxrm.LikelihoodReward.create(clip, replace(lm, processor=swapped), known, instruction=INSTRUCTION)
+    shipped = jaxrm.load_interface("fomo-interface").config
+    assert shipped.vocabulary == jaxrm.load_decoder("instruct-lm").processor.vocabulary_digest
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"vision": "scene-clip"}, "vision is str, wanted what load_clip or load_tower gives"),
+        ({"lm": "instruct-lm"}, "lm is str, wanted what load_decoder gives"),
+        ({"interface": "fomo-interface"}, "interface is str, wanted what load_interface gives"),
+        ({"prompt": 3}, "prompt is int, wanted a text"),
+    ],
+)
+def test_names_and_numbers_for_parts_are_refused(wrong, message, clip, lm):
+    parts = {"vision": clip, "lm": lm, "interface": interface("float32")} | wrong
+    with pytest.raises(TypeError, match=message):
+        jaxrm.LikelihoodReward.create(**parts, instruction=INSTRUCTION)
+    with pytest.raises(TypeError, match="clip is str, wanted what load_clip gives"):
+        jaxrm.ClipReward.create("scene-clip", goal="a")  # type: ignore[arg-type]
 
 
 def test_a_tokeniser_of_another_decoder_is_refused(clip, lm):

@@ -16,11 +16,11 @@ from envs.humanoid import captions, tasks
 from envs.humanoid.postures import LEGS, Sampler
 from jaxrm.metrics import spearman
 from jaxrm.weights import files
-from train import clip as program
 from train import scenes
 from train.clip import classic_judge, muon
 from train.clip import config as clip_config
 from train.clip import judge as clip_judge
+from train.clip import main as program
 from train.clip import report as clip_report
 from train.clip import start as clip_start
 from train.clip import update as clip_update

@@ -41,7 +41,8 @@ from envs import claims
 from envs.humanoid import captions, tasks
 from envs.humanoid.measure import Measures
 from jaxrm.models import Clip
-from train import clip_config, clip_start, clip_update, scenes
+from train import scenes
+from train.clip import config as clip_config, start as clip_start, update as clip_update
 from train.mesh import make_mesh
 
 def draw_one(env, qpos, key, size):  # quick to compile
@@ -88,7 +89,7 @@ from functools import partial
 import jax, jax.numpy as jnp, numpy as np
 import jaxrm
 from tests.train.conftest import CONFIG, GOLDEN, make_data, make_failing, new
-from train import interface as program
+from train.interface import main as program
 from train.interface.losses import Words
 
 config = replace(CONFIG, spoiled=0, changed=0, failing=0, prefixes=1)  # quick to compile; rows meet as ever

@@ -15,12 +15,12 @@ from envs.humanoid.instructions import ACTIONS
 from jaxrm.rewards import protocols
 from jaxrm.rewards.likelihood import Trajectories
 from jaxrm.weights.table import leaves_by_path
-from train import interface as program
 from train.films import dataset_file
 from train.films.progress import DONE, is_done, until
 from train.films.spoil import SPOILED
 from train.films.trajectories import FAILING, FREE
 from train.interface import data as interface_data
+from train.interface import main as program
 from train.interface import suite as interface_suite
 from train.interface.align import align, spliced
 from train.interface.losses import (
@@ -261,6 +261,8 @@ def test_films_for_an_interface_that_learns_along(data, failing, monkeypatch):
         ({"chunk": -2}, "chunk is -2"),
         ({"chunk": 4}, "divisor of the batch of 6"),
         ({"others": 6}, "no 6 others"),
+        ({"protocol": "ml", "spoiled": 9}, "spoiled is 9, wanted 0 to 6"),
+        ({"protocol": "ml", "failing": -1}, "failing is -1, wanted 0 or more"),
     ],
 )
 def test_options_that_cannot_be_trained_are_refused(change, message):

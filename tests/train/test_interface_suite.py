@@ -16,11 +16,11 @@ from envs.humanoid.instructions import CHANGES, INSTRUCTIONS, changed
 from envs.humanoid.motion_captions import wordings
 from jaxrm.metrics.reorder import Order, reorder
 from jaxrm.rewards.likelihood import Trajectories
-from train import interface as program
 from train.films.films import Dataset
 from train.films.trajectories import FAILING
 from train.interface import compare as interface_compare
 from train.interface import data as interface_data
+from train.interface import main as program
 from train.interface import report as interface_report
 from train.interface import suite as interface_suite
 from train.interface.compare import compared

@@ -133,6 +133,7 @@ def test_it_learns_the_same_on_any_number_of_devices(seen, films, lm):
 
 def test_the_goal_must_be_one_that_the_oracle_knows():
     env = envs.make("humanoid/raise-and-lower-left-arm")
+    assert number_of(f" {env.goal.capitalize()}.", env) == GOAL  # as the reward hears it
     assert number_of(env.goal, env) == GOAL and len(INSTRUCTIONS[GOAL]) == 2
     with pytest.raises(ValueError, match="not 'does a handstand'"):
         number_of("does a handstand", env)

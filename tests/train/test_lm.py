@@ -24,9 +24,9 @@ from envs.humanoid.motion_truth import CONDITIONS, Signs
 from jaxrm.models import Decoder
 from jaxrm.weights import DecoderCheckpoint
 from jaxrm.weights.tokens import words_of
-from train import lm as program
 from train.lm import card as lm_card
 from train.lm import films as lm_films
+from train.lm import main as program
 from train.lm import read as lm_read
 from train.lm.films import WORDS, Pool
 from train.lm.report import SHUFFLED, Figures

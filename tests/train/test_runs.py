@@ -261,6 +261,7 @@ def test_a_folder_of_several_seeds_names_them(tmp_path):
         ({"learning_rate": -1e-3}, "above 0"),
         ({"max_grad_norm": float("nan")}, "above 0"),
         ({"video_size": 0}, "at least 1"),
+        ({"interface_films": 1}, "interface_films is 1; it must be at least 2"),
         ({"update_interface_every": -1}, "at least 0"),
         ({"algo": "sac", "batch_size": 12}, "no multiple of num_shards"),
         ({"algo": "sac", "tau": 0.0}, "tau is 0"),

@@ -63,7 +63,9 @@ def load(stamp: dict[str, str], file: Path, names: Sequence[str]) -> Datasets:
                 for name in names
             }
     except (KeyError, OSError, EOFError, ValueError) as error:
-        raise ValueError(f"{file} holds no trajectories that were embedded here: {error}") from error
+        raise ValueError(
+            f"{file} holds no trajectories that were embedded here: name another, or remove it"
+        ) from error
     if made != _lines(stamp):
         raise ValueError(
             f"{file} holds trajectories of {', '.join(made)}; wanted are those of"

@@ -96,14 +96,16 @@ class TrainingConfig:
         InterfaceConfig(1, 1, self.layers, self.width, self.heads)  # raises for what cannot be built
         if self.chunk and self.batch % self.chunk:
             raise ValueError(f"chunk is {self.chunk}, wanted a divisor of the batch of {self.batch}")
-        if self.negatives.others >= self.batch:
+        if self._asked.others >= self.batch:
             raise ValueError(f"a batch of {self.batch} has no {self.others} others")
 
     @property
     def negatives(self) -> Negatives:
         """Of the protocol: maximum likelihood has none."""
-        if self.protocol == "ml":
-            return Negatives(0, 0, 0)
+        return Negatives(0, 0, 0) if self.protocol == "ml" else self._asked
+
+    @property
+    def _asked(self) -> Negatives:
         return Negatives(self.others, self.spoiled, self.changed, self.failing, self.prefixes)
 
     @property

@@ -57,10 +57,9 @@ def main(config: TrainingConfig) -> None:
     """
     check_free(config.folder, config.overwrite)
     console, begun = Console(), time.time()
-    lm, said = prepare(config)
+    lm, said, played = prepare(config)
     data = make_or_load(config.source, config.data)
     key_model, key_align, key_train, key_judge = jax.random.split(jax.random.key(config.seed), 4)
-    played = episodes.read(config.episodes, config.model, data["train"].embeddings.shape[1])
     films = Films.of(data, *([] if played is None else [played, told_the_same(config, played)]))
     interface = new_interface(config, lm, films.all, key_model)
     if config.align:
@@ -82,20 +81,22 @@ def main(config: TrainingConfig) -> None:
     judge_and_report(config, lm, interface, data, key_judge, console)
 
 
-def prepare(config: TrainingConfig) -> tuple[DecoderCheckpoint, Words]:
-    """The decoder and what it is told. Films take minutes: what can be refused without them is refused here.
+def prepare(config: TrainingConfig) -> tuple[DecoderCheckpoint, Words, Dataset | None]:
+    """The decoder, what it is told, and the episodes of policies. Films take minutes: what can be refused
+    without them is refused here.
 
     Raises:
       FileNotFoundError: a model is not there, or a run has kept no episodes.
-      ValueError: the decoder's context is too short, or the batch does not divide over the devices.
+      ValueError: the decoder's context is too short, the batch does not divide over the devices, or episodes
+        were seen by another tower, judged by another oracle, or are longer than films.
     """
     _check_batch(config)
-    episodes.files_of(config.episodes)
     jaxrm.load_clip(config.model)
+    played = episodes.read(config.episodes, config.model, FRAMES)
     lm = frozen_lm(config.lm, config.lm_dtype)
     said = Words.of(lm, config.protocol, config.wordings)
     check_room(lm.model, len(said.reading.before), FRAMES, _longest(said))
-    return lm, said
+    return lm, said, played
 
 
 def _check_batch(config: TrainingConfig) -> None:
@@ -143,6 +144,7 @@ def new_interface(config: TrainingConfig, lm: DecoderCheckpoint, data: Dataset, 
         output_std=size,
         tower=label(config.model, jaxrm.load_clip(config.model).model),
         decoder=label(config.lm, lm.model),
+        vocabulary=lm.processor.vocabulary_digest,
         form="ask" if config.protocol == "success" else "describe",
     )
     return whiten(Interface.create(shape, key), np.asarray(data.embeddings), np.asarray(data.batch.mask))

@@ -23,6 +23,7 @@ from envs.humanoid.motion_truth import Signs, truth
 from envs.types import Env
 from jaxrm.models.interface import Interface
 from jaxrm.rewards.likelihood_reward import LikelihoodReward
+from jaxrm.rewards.prompts import AROUND
 from jaxrm.weights import DecoderCheckpoint
 from train.films.films import Dataset
 from train.films.trajectories import Batch
@@ -169,8 +170,10 @@ def row_logits(films: Dataset, episodes: Dataset, goal: int) -> Float[Array, "ro
 
 
 def numbers_of(goal: str) -> list[int]:
-    """The numbers of the instructions that a sentence may say; none where it says another thing."""
-    return [number for number, one in enumerate(INSTRUCTIONS) if goal in wordings(one)]
+    """The numbers of the instructions that a sentence may say, with or without a full stop, large letters or
+    small; none where it says another thing."""
+    said = goal.strip(AROUND).lower()
+    return [number for number, one in enumerate(INSTRUCTIONS) if said in wordings(one)]
 
 
 def number_of(goal: str, env: Env) -> int:

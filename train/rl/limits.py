@@ -15,8 +15,9 @@ _RANGES: dict[str, _Range] = {
         lambda x: x >= 1,
         ("steps", "seeds", "num_envs", "num_shards", "unroll_length", "epochs", "minibatches", "batch_size",
          "replay_size", "reward_every", "reward_batch", "eval_episodes", "calls_per_checkpoint", "video_size",
-         "frame_size", "likelihood_frames", "interface_films", "policy_hidden", "value_hidden"),
+         "frame_size", "likelihood_frames", "policy_hidden", "value_hidden"),
     ),
+    "at least 2": (lambda x: x >= 2, ("interface_films",)),  # half kinematic, half under physics
     "at least 0": (
         lambda x: x >= 0,
         ("learning_starts", "video_episodes", "seconds_per_call", "update_interface_every", "keep_episodes",

@@ -82,6 +82,14 @@ def test_settings_not_given_come_from_the_recipe():
     assert asked.reward_every == 1 and asked.gamma == 0.9
 
 
+def test_side_splits_are_judged_from_both_sides_unless_told_otherwise():
+    assert cli.parse_policy(["humanoid/splits"]).both_sides
+    assert not cli.parse_policy(["humanoid/splits", "--no-both-sides"]).both_sides
+    assert not cli.parse_policy(["humanoid/kneeling"]).both_sides
+    for reward in ("truth", "likelihood"):  # where the recipe's does nothing it is no mistake of the user's
+        cli.parse_policy(["humanoid/splits", "--reward", reward]).validate()
+
+
 def test_the_learner_has_recipes_of_its_own():
     assert cli.parse_policy(["humanoid/kneeling"]).num_envs == 256
     for given in (["--algo", "sac"], ["--algo=sac"]):

@@ -165,7 +165,7 @@ class PolicyConfig:
     """Judge every so many steps."""
     reward_between: str = "linear"
     """Between two judged steps of an episode: linear, the line between them; hold, the earlier score."""
-    both_sides: bool = False
+    both_sides: bool = _of_recipe()
     """With clip: judge every state from the camera's mirror image across the body, too; the mean counts."""
     frame_size: int | None = None
     """With clip: side of the frames drawn, in pixels; without, the model's own. Others are resized."""

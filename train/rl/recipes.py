@@ -22,12 +22,16 @@ _SMALL: dict[str, Any] = {
 }
 # A frame every 10 steps: 20 of an episode, at the rate of the trajectories that interfaces learn from.
 _ORDERED = tuple(f"humanoid/{name}" for name in ORDERED)
+_HUMANOID: dict[str, Any] = {"steps": 800_000, "reward_every": 4, "gamma": 0.97}
 _RECIPES: dict[str, dict[str, Any]] = {
     "pendulum": {"steps": 1_000_000, "gamma": 0.95, **_SMALL},
     "cartpole": {"steps": 1_000_000, "gamma": 0.98, "reward_every": 4, **_SMALL},
     "cartpole/swing-up": {"steps": 3_000_000, "gamma": 0.98, "entropy_cost": 1e-2, **_SMALL},
     "mountain-car": {"steps": 1_500_000, "gamma": 0.99, "reward_every": 4, **_SMALL},
-    "humanoid": {"steps": 800_000, "reward_every": 4, "gamma": 0.97},
+    "humanoid": _HUMANOID,
+    # From one side a leg folded behind the body is paid as much as one stretched out, and from both sides
+    # half as many steps leave two seeds of three at 34% and 59%.
+    "humanoid/splits": {**_HUMANOID, "steps": 1_600_000, "both_sides": True},
     **{task: {"steps": 1_500_000, "reward_every": 10, "gamma": 0.99} for task in _ORDERED},
 }
 
@@ -89,6 +93,7 @@ _DEFAULTS: dict[str, Any] = {
     "value_hidden": (128, 128),
     "activation": "swish",
     "reward_every": 1,
+    "both_sides": False,
     "epochs": 4,
     "minibatches": 8,
     "max_grad_norm": 1.0,

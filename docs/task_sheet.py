@@ -63,12 +63,14 @@ def main(out: str) -> None:
         qpos, miss, measures = find(jax.random.key(0), number)
         miss = np.asarray(miss)
         print(f"{name}: {(miss == 0).mean():.0%} of {TRIED} accepted")
-        accepted = np.resize(np.flatnonzero(miss == 0), COLUMNS)
-        refused = np.resize(np.flatnonzero((miss > 0.15) & (miss < 0.6)), COLUMNS)
-        frames = draw(qpos[np.concatenate([accepted, refused])], task.camera)
-        for axis, frame, pick in zip(row, frames, [*accepted, *refused], strict=True):
-            axis.imshow(frame)
+        found = (np.flatnonzero(miss == 0), np.flatnonzero((miss > 0.15) & (miss < 0.6)))
+        for axis in row:  # one without a state stays empty
             axis.axis("off")
+        places = [side * COLUMNS + n for side, few in enumerate(found) for n in range(len(few[:COLUMNS]))]
+        picks = np.concatenate([few[:COLUMNS] for few in found])
+        frames = draw(qpos[picks], task.camera)
+        for axis, frame, pick in zip(row[places], frames, picks, strict=True):
+            axis.imshow(frame)
             good = miss[pick] == 0
             told = name if good else f"not: {worst(task.bounds, measures, pick)}"
             axis.set_title(told, fontsize=5.5, color="tab:green" if good else "tab:red", pad=2)

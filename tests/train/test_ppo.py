@@ -180,13 +180,17 @@ def test_a_network_begins_with_small_output_layers_and_all_else_as_it_was(action
     assert spread["hidden_1"] < 0.02 < 0.2 < spread["hidden_0"]
 
 
+def loss_of(params, networks, stats, samples, keys, costs):
+    """Means over all that counts, as an update takes them."""
+    sums = ppo.ppo_loss(params, networks, stats, samples, keys, costs)
+    return jax.tree.map(lambda x: x / samples.weight.sum(), sums)
+
+
 @pytest.mark.parametrize("action_distribution", ["tanh-normal", "normal"])
 def test_loss_equals_its_closed_form(action_distribution):
     networks, params, stats, samples = samples_and_networks(action_distribution)
     costs = ppo.LossCosts(clip=0.2, value=0.5, entropy=0.0)
-    loss, figures = ppo.ppo_loss(
-        params, networks, stats, samples, jax.random.split(jax.random.PRNGKey(2)), costs
-    )
+    loss, figures = loss_of(params, networks, stats, samples, jax.random.split(jax.random.PRNGKey(2)), costs)
 
     head = networks.actor.head(params["policy"], stats, samples.obs)
     normal = networks.actor.actions.create_dist(head)
@@ -208,7 +212,7 @@ def test_loss_equals_its_closed_form(action_distribution):
 def test_entropy_of_the_loss_is_that_of_a_normal():
     networks, params, stats, samples = samples_and_networks("normal")
     keys = jax.random.split(jax.random.PRNGKey(2))
-    _, figures = ppo.ppo_loss(params, networks, stats, samples, keys, ppo.LossCosts(0.2, 0.5, 1.0))
+    _, figures = loss_of(params, networks, stats, samples, keys, ppo.LossCosts(0.2, 0.5, 1.0))
     actor = networks.actor
     scale = actor.actions.create_dist(actor.head(params["policy"], stats, samples.obs)).scale
     entropy = np.sum(0.5 * np.log(2 * np.pi * np.e) + np.log(scale), axis=-1)
@@ -222,7 +226,7 @@ def test_a_sample_without_weight_has_no_gradient():
 
     def gradient(samples):
         costs = ppo.LossCosts(0.2, 0.5, 1e-2)
-        return jax.grad(lambda p: ppo.ppo_loss(p, networks, stats, samples, keys, costs)[0])(params)
+        return jax.grad(lambda p: loss_of(p, networks, stats, samples, keys, costs)[0])(params)
 
     moved = samples._replace(target=jnp.where(samples.weight > 0, samples.target, 1e6))
     for a, b in zip(jax.tree.leaves(gradient(samples)), jax.tree.leaves(gradient(moved)), strict=True):

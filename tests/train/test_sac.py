@@ -76,7 +76,9 @@ def test_critics_with_normalised_layers_equal_their_spelling_out(float64):
 
 
 def loss_of(params, target, networks, stats, batch, noise):
-    return sac.sac_loss(params, target, networks, stats, batch, noise, gamma=GAMMA, target_entropy=-2.0)
+    """Means over all that counts, as a step takes them."""
+    sums = sac.sac_loss(params, target, networks, stats, batch, noise, gamma=GAMMA, target_entropy=-2.0)
+    return jax.tree.map(lambda x: x / batch.weight.sum(), sums)
 
 
 def drawn(networks, params, obs, noise):

@@ -31,7 +31,7 @@ from train.interface.config import TrainingConfig
 from train.interface.data import make_some
 from train.interface.losses import NEVER, Pairs, Words, draw_pairs, loss_of_scores, score_pairs
 from train.rl.config import PolicyConfig
-from train.sums import AXIS, total
+from train.sums import AXIS, total, totals
 
 WORDINGS = 4  # of each instruction
 ROWS = 4  # films of each virtual shard, an update: two of any instruction, one of the goal, an own one
@@ -132,7 +132,7 @@ class Learning:
             return jax.vmap(one)(pairs).sum() / shards
 
         loss, slope = jax.value_and_grad(share)(state.interface)
-        slope = jax.lax.psum(slope, AXIS)
+        slope = totals(slope, AXIS)
         updates, adam = self.optimizer.update(slope, state.adam, state.interface)  # pyright: ignore
         return Learnt(optax.apply_updates(state.interface, updates), adam), total(loss, AXIS)  # pyright: ignore
 

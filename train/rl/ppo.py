@@ -17,7 +17,7 @@ from train.rl.config import PolicyConfig
 from train.rl.learner import Experience, TrainState, split_shards
 from train.rl.networks import Actor, ActorCritic
 from train.rl.rewards import scale_rewards
-from train.sums import AXIS, total, weighted_mean
+from train.sums import AXIS, means, weighted_mean
 
 FIGURES = ("policy_loss", "value_loss", "entropy", "kl", "clipped", "grad_norm")
 
@@ -167,18 +167,16 @@ def ppo_loss(
     samples: Samples,
     noise_key: Array,
     costs: LossCosts,
-    axis: str | None = None,
 ) -> tuple[Array, dict[str, Array]]:
-    """This device's share of the loss: summed over devices it is the mean over all samples.
+    """The loss, summed over samples by weight.
 
     Args:
       samples: [shards, batch, ...].
       noise_key: one key a shard, uint32 [shards, 2], for the sampled entropy.
 
     Returns:
-      The share, and figures that are already means over all devices.
+      The sum, and the sum of each figure.
     """
-    weight = samples.weight / jnp.maximum(total(samples.weight, axis), 1.0)
     actions = networks.actor.actions
     head = networks.actor.head(params["policy"], stats, samples.obs)
     log_ratio = actions.log_prob(head, samples.action) - samples.log_prob
@@ -187,7 +185,7 @@ def ppo_loss(
     policy_loss = -jnp.minimum(ratio * samples.advantage, clipped * samples.advantage)
     value_loss = 0.5 * (networks.values(params, stats, samples.obs) - samples.target) ** 2
     entropy = jax.vmap(actions.entropy)(head, noise_key)
-    loss = jnp.sum(weight * (policy_loss + costs.value * value_loss - costs.entropy * entropy))
+    loss = jnp.sum(samples.weight * (policy_loss + costs.value * value_loss - costs.entropy * entropy))
     figures = {
         "policy_loss": policy_loss,
         "value_loss": value_loss,
@@ -195,7 +193,7 @@ def ppo_loss(
         "kl": ratio - 1.0 - log_ratio,
         "clipped": (jnp.abs(ratio - 1.0) > costs.clip).astype(ratio.dtype),
     }
-    return loss, {name: total(weight * jax.lax.stop_gradient(x), axis) for name, x in figures.items()}
+    return loss, {name: jnp.sum(samples.weight * jax.lax.stop_gradient(x)) for name, x in figures.items()}
 
 
 def update(
@@ -222,14 +220,13 @@ def update(
       parameters, optimiser state, and the last epoch's figures.
     """
     count = samples.weight.shape[1]
-    gradient = jax.value_and_grad(ppo_loss, has_aux=True)
+    gradient = jax.grad(ppo_loss, has_aux=True)
 
     def on_minibatch(carry: tuple[Any, Any], batch: tuple[Samples, Array]) -> tuple[Any, dict[str, Array]]:
         params, opt_state = carry
         minibatch, noise_keys = batch
-        (_, figures), grads = gradient(params, networks, stats, minibatch, noise_keys, costs, axis)
-        if axis is not None:
-            grads = jax.lax.psum(grads, axis)
+        sums = gradient(params, networks, stats, minibatch, noise_keys, costs)
+        grads, figures = means(sums, minibatch.weight, axis)
         updates, opt_state = optimizer.update(grads, opt_state, params)
         figures["grad_norm"] = optax.tree.norm(grads)
         return (optax.apply_updates(params, updates), opt_state), figures

@@ -20,7 +20,7 @@ from train.rl.config import PolicyConfig
 from train.rl.learner import Experience, TrainState, split_shards
 from train.rl.networks import Actor, TwinCritic
 from train.rl.rewards import scale_rewards
-from train.sums import AXIS, total
+from train.sums import AXIS, means
 
 TARGET_ENTROPY = -1.0  # nats for every action dimension (arXiv 1812.05905, appendix D)
 FIGURES = ("critic_loss", "policy_loss", "q", "entropy", "temperature", "grad_norm", "updates")
@@ -149,10 +149,9 @@ class Sac:
             noise,
             gamma=self.config.gamma,
             target_entropy=TARGET_ENTROPY * self.action_size,
-            axis=axis,
         )
-        if axis is not None:
-            grads = jax.lax.psum(grads, axis)
+        grads, figures = means((grads, figures), batch.weight, axis)
+        figures["temperature"] = jnp.exp(params["log_temperature"])
         if not self.config.tune_temperature:
             grads["log_temperature"] = jnp.zeros_like(grads["log_temperature"])
         updates, adam = self.optimizer.update(grads, opt_state.adam, params)
@@ -190,16 +189,14 @@ def sac_loss(
     *,
     gamma: float,
     target_entropy: float,
-    axis: str | None = None,
 ) -> tuple[Array, dict[str, Array]]:
-    """This device's share of the critics', the policy's and the temperature's loss: [shards, batch, ...].
+    """The critics', the policy's and the temperature's loss: a sum over a batch [shards, batch, ...].
 
-    Summed over devices each is a mean over all that counts. `noise` draws the next and the present action.
+    `noise` draws the next and the present action.
 
     Returns:
-      The share, and figures that are already means over all devices.
+      The sum, and the sum of each figure.
     """
-    weight = batch.weight / jnp.maximum(total(batch.weight, axis), 1.0)
     frozen = jax.lax.stop_gradient(params)
     temperature = jnp.exp(frozen["log_temperature"])
 
@@ -223,6 +220,5 @@ def sac_loss(
         "q": jnp.mean(values, axis=-1),
         "entropy": -log_prob,
     }
-    means = {name: total(weight * jax.lax.stop_gradient(x), axis) for name, x in figures.items()}
-    loss = jnp.sum(weight * (critic_loss + policy_loss + temperature_loss))
-    return loss, means | {"temperature": temperature}
+    loss = jnp.sum(batch.weight * (critic_loss + policy_loss + temperature_loss))
+    return loss, {name: jnp.sum(batch.weight * jax.lax.stop_gradient(x)) for name, x in figures.items()}

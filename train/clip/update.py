@@ -24,7 +24,7 @@ from train import scenes
 from train.clip import classic_scenes
 from train.clip.config import SCENE_SHARE, ClipConfig
 from train.clip.muon import make_optimizer
-from train.sums import AXIS
+from train.sums import AXIS, totals
 
 FLOOR = 0.02  # soft targets stay in [FLOOR, 1 - FLOOR], so that logits stay finite
 LOSSES = ("captions", "measures", "places")
@@ -215,7 +215,8 @@ def _gradient(
     )
     (gradient, of_sentences), losses = _image_gradient(config, weights, sentences, shown)
     gradient = jax.tree.map(jnp.add, gradient, *to_weights(of_sentences))
-    return jax.lax.pmean((gradient, losses), AXIS)
+    devices = jax.lax.psum(1, AXIS)
+    return jax.tree.map(lambda x: x / devices, totals((gradient, losses), AXIS))
 
 
 def _image_gradient(

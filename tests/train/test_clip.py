@@ -170,11 +170,16 @@ def test_the_ways_end_where_the_tasks_succeed():
             assert env.success(env.pose_at(qpos)), name
 
 
-def test_what_the_weights_tell_apart_is_as_good_as_when_they_were_judged(env, scene_clip):
+@pytest.fixture(scope="module", params=OURS)
+def judged(request, env):
+    return request.param, clip_judge.judge_sampled(jaxrm.load_clip(request.param), env)
+
+
+def test_what_the_weights_tell_apart_is_as_good_as_when_they_were_judged(judged):
     """Every sentence: postures, arms, pairs never claimed, denials, sides, other wordings. On sampled states
     alone: those pulled to claims and under physics are in the slow test."""
-    quality = clip_judge.judge_sampled(scene_clip, env)
-    known = json.loads((files.find("scene-clip") / clip_report.FIGURES).read_text())
+    name, quality = judged
+    known = json.loads((files.find(name) / clip_report.FIGURES).read_text())
     for kind, figures in clip_report.rounded(quality).items():
         assert figures.keys() == known[kind].keys()
         for sentence, figure in figures.items():
@@ -184,11 +189,12 @@ def test_what_the_weights_tell_apart_is_as_good_as_when_they_were_judged(env, sc
     told = clip_report.rounded(quality)
     assert all(told["prompts"][task.goal] for task in tasks.TASKS.values())
     assert sum(figure is not None for figure in told["combinations"].values()) >= 6
-    assert quality.prompts[env.goal] >= 0.95
-    assert np.nanmean(list(quality.prompts.values())) >= 0.88
-    assert min(quality.wordings.values()) >= 0.95
+    assert quality.prompts[tasks.TASKS["kneeling"].goal] >= 0.95
+    assert np.nanmean(list(quality.prompts.values())) >= 0.95
     legs = [auc for goal, auc in quality.sides.items() if "leg" in goal or "leaning" in goal]
     assert min(legs) >= 0.95
+    if name == "scene-clip":  # the other never heard most wordings
+        assert min(quality.wordings.values()) >= 0.95
 
 
 def test_the_reward_tells_who_succeeds_in_classic_control(scene_clip):

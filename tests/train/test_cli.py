@@ -82,7 +82,8 @@ def test_settings_not_given_come_from_the_recipe():
     assert asked.reward_every == 1 and asked.gamma == 0.9
 
 
-def test_side_splits_are_judged_from_both_sides_unless_told_otherwise():
+def test_tasks_on_the_floor_are_judged_from_both_sides_unless_told_otherwise():
+    assert cli.parse_policy(["humanoid/lotus"]).both_sides
     assert cli.parse_policy(["humanoid/splits"]).both_sides
     assert not cli.parse_policy(["humanoid/splits", "--no-both-sides"]).both_sides
     assert not cli.parse_policy(["humanoid/kneeling"]).both_sides

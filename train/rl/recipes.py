@@ -23,6 +23,7 @@ _SMALL: dict[str, Any] = {
 # A frame every 10 steps: 20 of an episode, at the rate of the trajectories that interfaces learn from.
 _ORDERED = tuple(f"humanoid/{name}" for name in ORDERED)
 _HUMANOID: dict[str, Any] = {"steps": 800_000, "reward_every": 4, "gamma": 0.97}
+_FROM_BOTH_SIDES: dict[str, Any] = {**_HUMANOID, "steps": 1_600_000, "both_sides": True}
 _RECIPES: dict[str, dict[str, Any]] = {
     "pendulum": {"steps": 1_000_000, "gamma": 0.95, **_SMALL},
     "cartpole": {"steps": 1_000_000, "gamma": 0.98, "reward_every": 4, **_SMALL},
@@ -31,7 +32,8 @@ _RECIPES: dict[str, dict[str, Any]] = {
     "humanoid": _HUMANOID,
     # From one side a leg folded behind the body is paid as much as one stretched out, and from both sides
     # half as many steps leave two seeds of three at 34% and 59%.
-    "humanoid/splits": {**_HUMANOID, "steps": 1_600_000, "both_sides": True},
+    "humanoid/splits": _FROM_BOTH_SIDES,
+    "humanoid/lotus": _FROM_BOTH_SIDES,
     **{task: {"steps": 1_500_000, "reward_every": 10, "gamma": 0.99} for task in _ORDERED},
 }
 

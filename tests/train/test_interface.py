@@ -268,6 +268,7 @@ def test_films_for_an_interface_that_learns_along(data, failing, monkeypatch):
 def test_options_that_cannot_be_trained_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         replace(CONFIG, **change)
+    assert replace(CONFIG, protocol="ml", batch=2).negatives.others == 0  # which needs no others
 
 
 @pytest.mark.parametrize(

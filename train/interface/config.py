@@ -96,7 +96,8 @@ class TrainingConfig:
         InterfaceConfig(1, 1, self.layers, self.width, self.heads)  # raises for what cannot be built
         if self.chunk and self.batch % self.chunk:
             raise ValueError(f"chunk is {self.chunk}, wanted a divisor of the batch of {self.batch}")
-        if self._asked.others >= self.batch:
+        asked = self._asked  # raises for what is out of range, whatever the protocol
+        if self.protocol != "ml" and asked.others >= self.batch:
             raise ValueError(f"a batch of {self.batch} has no {self.others} others")
 
     @property

@@ -116,8 +116,7 @@ class LikelihoodReward:
         if not allow_unknown_words:
             lm.processor.check_words([instruction])
         before = np.asarray(lm.processor.begin(Prompt.of(template).before), np.int32)
-        images = vision.processor.images
-        _check_widths(vision.model, images, interface)
+        _check_widths(vision.model, vision.processor.images, interface)
         check_label(interface.config.tower, vision.model, "tower")
         check_label(interface.config.decoder, lm.model, "decoder")
         _check_vocabulary(interface, lm)
@@ -126,7 +125,7 @@ class LikelihoodReward:
             warnings.warn(f"{told}: it was never taught what is scored", stacklevel=2)
         check_fit(lm.model, interface, len(before), 1, tails.tokens.shape[-1])
         weights = LikelihoodWeights(lm.model, jnp.asarray(before), tails)
-        return cls(vision.model, weights, interface, images, batch)
+        return cls(vision.model, weights, interface, vision.processor.images, batch)
 
     def __call__(
         self, frames: Frames, mask: Bool[Array, "*batch time"] | None = None

@@ -20,8 +20,7 @@ from jaxrm.metrics.suite import PerturbationRow, perturbation_table
 from jaxrm.models.interface import Interface
 from jaxrm.rewards.likelihood import LikelihoodWeights, Trajectories, score_prefixes
 from jaxrm.weights import DecoderCheckpoint, load_interface
-from jaxrm.weights.files import read_json, write_json
-from train.files import write_text
+from jaxrm.weights.files import read_json, write_bytes, write_json
 from train.films.films import Dataset
 from train.interface.config import TrainingConfig
 from train.interface.losses import Protocol, Words
@@ -230,7 +229,7 @@ def write_card(folder: Path) -> None:
         **{name: options[name] for name in ("model", "lm", "batch", "epochs", "trajectories", "wordings")},
         **{name: made[name] for name in ("command", "protocol", "minutes", "device")},
     )
-    write_text(folder / CARD, text)
+    write_bytes(folder / CARD, text.encode())
 
 
 def _played(runs: list[str]) -> str:

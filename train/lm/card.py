@@ -7,8 +7,7 @@ import jax
 from envs.humanoid.instructions import ACTIONS
 from jaxrm.rewards.prompts import ASK, DESCRIBE
 from jaxrm.weights import DecoderCheckpoint
-from jaxrm.weights.files import read_json, write_json
-from train.files import write_text
+from jaxrm.weights.files import read_json, write_bytes, write_json
 from train.lm.config import LmConfig
 from train.lm.films import POSTURES, TURNED
 from train.lm.read import NOTHING, OFTEN
@@ -95,7 +94,7 @@ def write(folder: Path, lm: DecoderCheckpoint, figures: Figures) -> str:
         **figures.auc,
         **{name: made[name] for name in ("command", "films", "states", "minutes", "device")},
     )
-    write_text(folder / CARD, text)
+    write_bytes(folder / CARD, text.encode())
     return table
 
 

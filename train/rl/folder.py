@@ -9,8 +9,7 @@ from typing import Any
 
 import yaml
 
-from jaxrm.weights.files import naming
-from train.files import write_text
+from jaxrm.weights.files import naming, write_bytes, write_json
 from train.films.episodes import FOLDER as EPISODES
 from train.rl.config import PolicyConfig
 
@@ -92,9 +91,11 @@ class RunFolder:
         self.checkpoints.mkdir(exist_ok=True)
         before = self.read_plain()
         if before is None:
-            write_text(self.config, yaml.safe_dump(to_plain(config), sort_keys=False))
+            write_bytes(self.config, yaml.safe_dump(to_plain(config), sort_keys=False).encode())
         elif before.get("steps", config.steps) < config.steps:
-            write_text(self.config, yaml.safe_dump(before | {"steps": config.steps}, sort_keys=False))
+            write_bytes(
+                self.config, yaml.safe_dump(before | {"steps": config.steps}, sort_keys=False).encode()
+            )
 
     def discard(self) -> None:
         """Takes away what a run writes, and the folder if nothing else lies in it."""
@@ -147,10 +148,10 @@ class RunFolder:
     def cut_metrics(self, iteration: int) -> None:
         """Drops what was logged after `iteration`: a resumed run writes it again."""
         rows = [row for row in self.read_metrics() if row["iteration"] <= iteration]
-        write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+        write_bytes(self.metrics, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
     def write_result(self, result: dict[str, Any], name: str = "result.json") -> None:
-        write_text(self.path / name, json.dumps(result, indent=2) + "\n")
+        write_json(self.path / name, result)
 
 
 def _of_all_steps(config: PolicyConfig) -> str:

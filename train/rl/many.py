@@ -1,7 +1,6 @@
 """Several tasks and seeds of one config: where they lie, and one table of what came out."""
 
 import contextlib
-import json
 import math
 from collections.abc import Iterator
 from typing import Any, TypeGuard
@@ -10,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from train.files import write_text
+from jaxrm.weights.files import write_json
 from train.rl.config import PolicyConfig
 from train.rl.folder import RunFolder
 
@@ -90,7 +89,7 @@ def report(config: PolicyConfig, results: list[dict[str, Any]], console: Console
         **{name: {"mean": means[name], "values": values[name]} for name in COLUMNS},
         "best_seeds": best,
     }
-    write_text(config.folder / "result.json", json.dumps(whole, indent=2) + "\n")
+    write_json(config.folder / "result.json", whole)
     return whole
 
 

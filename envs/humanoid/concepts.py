@@ -7,15 +7,19 @@ from the same numbers, so that what the words mean is written down once.
 import jax.numpy as jnp
 
 from envs.criteria import INF, Bound
+from envs.humanoid.measure import Measures, Sides
 
 ON_FLOOR = 0.11  # m, highest centre of a foot (radius 0.075) or knee (radius 0.06) that touches the floor
 SIDES = ("right", "left")  # in the order of the measures
+HEAD = 0.09  # m, the head's radius: above it is above its top
+OUTWARDS = 0.20  # m, see `_outwards`: no arm is both sideways and ahead
 OTHER = 0.06  # m, slack of what the other arm must not do: both arms ahead are not nearly one arm ahead
 
 
 FEET_DOWN = Bound("feet on the floor", lambda m: m.ankles, 0.03, ON_FLOOR, 0.15)
 UPRIGHT = Bound("torso upright", lambda m: m.upright, 0.75, INF, 0.3)
-HIPS_DOWN = Bound("hips on the floor", lambda m: m.hips, 0.02, 0.19, 0.15)
+# buttocks on the floor leave the hip joints at 0.10
+HIPS_DOWN = Bound("hips on the floor", lambda m: m.hips, 0.02, 0.14, 0.15)
 KNEELING_HIPS = Bound("hips low but off the floor", lambda m: m.hips, 0.25, 0.62, 0.25)
 LYING = (
     Bound("torso low", lambda m: m.torso, -INF, 0.30, 0.3),
@@ -63,7 +67,8 @@ POSTURES = {
     ),
     "lotus": (
         UPRIGHT,
-        HIPS_DOWN,
+        # legs that fold no further leave the hips at 0.15 over the feet, unless the pelvis tips onto its back
+        Bound("hips low", lambda m: m.hips, 0.02, 0.19, 0.15),
         Bound("knees low", lambda m: m.knees, 0.02, 0.35, 0.2),
         Bound("knees outward", lambda m: m.knee_out, 0.25, INF, 0.15),
         Bound("knees bent", lambda m: m.knee_straight, -INF, -0.2, 0.4),
@@ -80,7 +85,9 @@ POSTURES = {
         UPRIGHT,
         Bound("hips low", lambda m: m.hips, 0.02, 0.35, 0.2),
         Bound("feet apart", lambda m: m.ankle_gap, 1.0, INF, 0.3),
-        Bound("legs sideways", lambda m: m.ankle_out, 0.35, INF, 0.2),
+        Bound("legs sideways", lambda m: m.ankle_out, 0.45, INF, 0.2),
+        # 100 degrees; the joints allow no more than 120 on the floor
+        Bound("legs spread wide", lambda m: m.legs_along, -INF, -0.17, 0.4),
         Bound("legs straight", lambda m: m.knee_straight, 0.70, INF, 0.4),
         Bound("feet low", lambda m: m.ankles, 0.03, 0.25, 0.2),
     ),
@@ -126,15 +133,21 @@ POSTURES = {
 def _raised(index: int) -> tuple[Bound, ...]:
     side = SIDES[index]
     return (
-        Bound(f"{side} hand above the head", lambda m: m.hands_above_head[index], 0.0, INF, 0.25),
+        Bound(f"{side} hand above the head", lambda m: m.hands_above_head[index], HEAD, INF, 0.25),
         Bound("the other low", lambda m: m.hands_above_shoulders[1 - index], -INF, 0.0, OTHER),
     )
+
+
+def _outwards(measures: Measures) -> Sides:
+    """How much further a hand is out than ahead or behind, metres; of a straight arm .17 at 45 degrees."""
+    return measures.hands_out - jnp.abs(measures.hands_ahead)
 
 
 def _sideways(index: int) -> tuple[Bound, ...]:
     side = SIDES[index]
     return (
         Bound(f"{side} hand far out", lambda m: m.hands_out[index], 0.55, INF, 0.2),
+        Bound("rather than ahead", lambda m: _outwards(m)[index], OUTWARDS, INF, 0.2),
         Bound("level", lambda m: jnp.abs(m.hands_above_shoulders[index]), 0.0, 0.2, 0.2),
         Bound("the other not", lambda m: m.hands_out[1 - index], -INF, 0.45, OTHER),
     )
@@ -150,7 +163,7 @@ def _ahead(index: int) -> tuple[Bound, ...]:
 
 
 ARMS = {
-    "raised": (Bound("hands above the head", lambda m: m.hands_above_head, 0.0, INF, 0.25),),
+    "raised": (Bound("hands above the head", lambda m: m.hands_above_head, HEAD, INF, 0.25),),
     "on-hips": (
         Bound("hands at the hips", lambda m: m.hands_to_hips, 0.0, 0.12, 0.15),
         Bound("elbows out", lambda m: m.elbows_out, 0.20, INF, 0.1),
@@ -167,6 +180,7 @@ ARMS = {
     ),
     "sideways": (
         Bound("hands far out", lambda m: m.hands_out, 0.55, INF, 0.2),
+        Bound("rather than ahead", _outwards, OUTWARDS, INF, 0.2),
         Bound("hands level", lambda m: jnp.abs(m.hands_above_shoulders), 0.0, 0.2, 0.2),
     ),
     "ahead": (
@@ -174,7 +188,7 @@ ARMS = {
         Bound("hands level", lambda m: jnp.abs(m.hands_above_shoulders), 0.0, 0.25, 0.2),
     ),
     "one-raised": (
-        Bound("a hand above the head", lambda m: m.hands_above_head.max(), 0.0, INF, 0.25),
+        Bound("a hand above the head", lambda m: m.hands_above_head.max(), HEAD, INF, 0.25),
         Bound("the other low", lambda m: m.hands_above_shoulders.min(), -INF, 0.0, OTHER),
     ),
     **{f"{side}-raised": _raised(index) for index, side in enumerate(SIDES)},

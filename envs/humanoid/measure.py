@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Float
 
+from envs.humanoid.body import LIMB_PAIRS
 from envs.humanoid.contact import lowest, overlap
 from envs.kinematics import Frames
 
@@ -17,7 +18,7 @@ class Measures(NamedTuple):
     """Heights above the floor and distances in metres, directions as cosines; pairs are right, left."""
 
     off_floor: Scalar  # of the lowest point; negative inside the floor
-    overlap: Scalar  # depth of the deepest pair of limbs that should not meet; negative where none does
+    overlap: Scalar  # depth of the deepest of `LIMB_PAIRS`; negative where none does
     upright: Scalar  # cosine of the torso's axis with the vertical
     facing_up: Scalar  # height of the torso's front direction: 1 on the back, -1 on the belly
     left_up: Scalar  # height of the torso's left direction: 1 on the right side, -1 on the left side
@@ -32,6 +33,7 @@ class Measures(NamedTuple):
     knee_straight: Sides  # cosine between thigh and shin
     knee_gap: Scalar
     ankle_gap: Scalar
+    legs_along: Scalar  # cosine between hip->foot of the two legs: 1 side by side, 0 at right angles
     ankle_ahead: Sides  # of the hip, along the pelvis' front
     ankle_out: Sides  # sideways from the middle of the hips, outward positive
     knee_out: Sides
@@ -68,13 +70,13 @@ def measure(model: mujoco.MjModel, data: Frames) -> Measures:
     def towards(top: Array, bottom: Array) -> Float[Array, "2 3"]:
         return (bottom - top) / jnp.linalg.norm(bottom - top, axis=-1, keepdims=True)
 
-    thighs, shins = towards(hips, knees), towards(knees, ankles)
+    thighs, shins, legs = towards(hips, knees), towards(knees, ankles), towards(hips, ankles)
 
     # the points of the hips where a hand rests: beside the pelvis' capsule, a hand's radius away
     hip_points = pelvis + jnp.array([[-0.02, -0.20, 0.02], [-0.02, 0.20, 0.02]]) @ pelvis_frame.T
     return Measures(
         off_floor=lowest(model, data),
-        overlap=overlap(model, data),
+        overlap=overlap(model, data, LIMB_PAIRS),
         upright=torso_frame[2, 2],
         facing_up=torso_frame[2, 0],
         left_up=torso_frame[2, 1],
@@ -89,6 +91,7 @@ def measure(model: mujoco.MjModel, data: Frames) -> Measures:
         knee_straight=(thighs * shins).sum(-1),
         knee_gap=jnp.linalg.norm(knees[0] - knees[1]),
         ankle_gap=jnp.linalg.norm(ankles[0] - ankles[1]),
+        legs_along=legs[0] @ legs[1],
         ankle_ahead=(ankles - hips) @ pelvis_frame[:, 0],
         ankle_out=(ankles - hips.mean(0)) @ pelvis_frame[:, 1] * outward,
         knee_out=(knees - hips.mean(0)) @ pelvis_frame[:, 1] * outward,

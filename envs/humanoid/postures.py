@@ -34,7 +34,7 @@ LEGS = {
     "kneeling apart": Legs((-15, -10, -10, -98), lean=5),
     "kneeling, sunk": Legs((-5, -5, -50, -125)),
     "sitting": Legs((0, 0, -90, -5)),
-    "lotus": Legs((5, -60, -80, -140), bend=-60),
+    "lotus": Legs((0, -60, -100, -157), bend=-45, lean=5),
     "squatting": Legs((-5, -10, -105, -125), bend=-15, lean=35),
     "half squat": Legs((-5, -5, -60, -75), bend=-5, lean=20),
     "splits": Legs((-5, -60, -88, -5)),

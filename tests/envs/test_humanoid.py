@@ -1,5 +1,7 @@
 """The humanoid: its body against plain MuJoCo, its episodes, and what its tasks call success."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import mujoco
@@ -172,6 +174,7 @@ def test_resets_differ_by_key_and_repeat(env):
         ("standing", "hanging", "standing"),
         ("standing", "raised", "arms-raised"),
         ("splits", "hanging", "splits"),
+        ("lotus", "hanging", "lotus"),
         ("standing", "at the hips", "hands-on-hips"),
         ("right leg up", "hanging", "one-leg"),
     ],
@@ -182,6 +185,38 @@ def test_named_postures_succeed_at_their_task_and_lying_does_not(sampler, put, m
     assert bool(criteria.holds(bounds, measured))
     assert float(criteria.degree(bounds, measured)) == 1.0
     assert not bool(criteria.holds(bounds, measures(posture(sampler, put, "face down", arms))))
+
+
+# The posture and arms that a state comes from, both sides' joints that spoil it (degrees; those of a left
+# shoulder turn the other way), what it is not any more, and by which bound alone.
+NEARLY = {
+    "legs at 80 degrees": ("splits", "hanging", {"hip_z": -40}, "splits", "legs spread wide"),
+    "a crouch on its feet": (
+        "lotus", "hanging", {"hip_z": -30, "hip_y": -110, "knee": -140}, "sitting", "hips on the floor"
+    ),
+    "hands beside the head": (
+        "standing", "sideways", {"shoulder1": -62, "shoulder2": -33}, "raised", "hands above the head"
+    ),
+    "arms half ahead": (
+        "standing", "sideways", {"shoulder1": -31, "shoulder2": -2.4, "elbow": -67}, "sideways",
+        "rather than ahead",
+    ),
+    "feet in the buttocks": (
+        "kneeling", "hanging", {"hip_y": 20, "knee": -160}, "kneeling", "no limb inside another"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("nearly", NEARLY)
+def test_what_only_nearly_does_it_is_refused(env, sampler, put, measures, nearly):
+    legs, arms, spoiled, concept, by = NEARLY[nearly]
+    joints = posture(sampler, put, legs, arms)[7:]
+    for side, joint in itertools.product(("right", "left"), spoiled):
+        turned = spoiled[joint] * (-1 if (side, joint[:8]) == ("left", "shoulder") else 1)
+        joints = joints.at[env.mj_model.joint(f"{side}_{joint}").qposadr[0] - 7].set(np.deg2rad(turned))
+    measured = measures(put(joints, float(np.deg2rad(postures.LEGS[legs].lean)), 0.0, 0.0, 0.0))
+    bounds = concepts.NAMED[concept] + concepts.SOUND
+    assert [bound.name for bound in bounds if not criteria.holds((bound,), measured)] == [by]
 
 
 def test_progress_is_one_exactly_where_the_task_succeeds(env, sampler):

@@ -45,13 +45,15 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
     return pearson(ranks(first), ranks(second))
 
 
-def value_order_correlation(values: ArrayLike) -> float:
+def value_order_correlation(values: ArrayLike, tolerance: float = 1e-6) -> float:
     """Spearman correlation of the values of a trajectory with time: 1 where they only rise.
 
     A high one alone says little: report it beside its controls (`score_with_controls`).
 
     Args:
       values: [time].
+      tolerance: values no further than this from the next larger one are the same value. Frames that are
+        alike score alike but for rounding, which depends on their place in a batch; ranks would be made of it.
 
     Returns:
       nan for a constant or for fewer than two values.
@@ -62,4 +64,13 @@ def value_order_correlation(values: ArrayLike) -> float:
     curve = numbers(values, "values")
     if curve.ndim != 1:
         raise ValueError(f"values has shape {curve.shape}; wanted [time], one trajectory at a time")
-    return spearman(curve, np.arange(len(curve)))
+    return spearman(_levels(curve, tolerance), np.arange(len(curve)))
+
+
+def _levels(values: NDArray[np.float64], tolerance: float) -> NDArray[np.int64]:
+    """Whole numbers in the order of the values, one for all that are linked by gaps within the tolerance."""
+    order = np.argsort(values)
+    levels = np.zeros(len(values), np.int64)
+    with np.errstate(invalid="ignore"):  # of equal infinities: no gap
+        levels[order[1:]] = np.cumsum(np.diff(values[order]) > tolerance)
+    return levels

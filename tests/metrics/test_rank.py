@@ -59,8 +59,18 @@ def test_value_order_correlation():
     assert value_order_correlation([3, 2, 1, -np.inf]) == pytest.approx(-1)
     assert math.isnan(value_order_correlation([0.3] * 7))  # undefined, not 0
     assert math.isnan(value_order_correlation([1.0]))
+    assert math.isnan(value_order_correlation([-np.inf] * 3))
     values = np.random.default_rng(0).integers(0, 5, 50)
     expected = stats.spearmanr(values, np.arange(50)).statistic
     assert value_order_correlation(values) == pytest.approx(expected, abs=1e-12)
     with pytest.raises(ValueError, match="one trajectory at a time"):
         value_order_correlation(np.zeros((2, 3)))
+
+
+def test_rounding_makes_no_order():
+    """A still film scores a constant but for the last bits; one that stands still half-way has ties there."""
+    noise = 1.5e-8 * np.random.default_rng(0).normal(size=50)
+    assert math.isnan(value_order_correlation(0.3 + noise))
+    rises = np.concatenate([np.zeros(20), np.linspace(0.1, 1, 30)])
+    assert value_order_correlation(rises + noise) == value_order_correlation(rises)
+    assert value_order_correlation(np.arange(5) * 1e-8, tolerance=0) == 1.0

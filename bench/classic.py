@@ -54,7 +54,7 @@ def main(config: Config) -> None:
         for algo in config.algos:
             row = rows.setdefault(f"{task}, {algo}", {"task": task, "algo": algo})
             row["ours"] = ours(config, task, algo)
-            settings = json.loads(json.dumps(recipes.of(task, algo) | {"steps": row["ours"]["steps"]}))
+            settings = json.loads(json.dumps(recipes.of([task], algo) | {"steps": row["ours"]["steps"]}))
             if row.get("settings") != settings:  # the peer ran with those of an earlier version
                 row |= {"settings": settings, "stable_baselines3": []}
             peers = row["stable_baselines3"]

@@ -43,7 +43,7 @@ class Config:
 
 
 def main(config: Config) -> None:
-    recipe = recipes.of(config.task, config.algo)
+    recipe = recipes.of([config.task], config.algo)
     steps = config.steps or recipe["steps"]
     env = envs.make(config.task)
     worlds = VecNormalize(

@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,7 +119,7 @@ def parse_policy(arguments: list[str]) -> PolicyConfig:
         if not {"-h", "--help"} & set(arguments):
             raise ValueError("name the task first: python -m train policy humanoid/kneeling --seed 1")
         task, fields = "humanoid/kneeling", Annotated[PolicyConfig, tyro.conf.arg(name="")]
-    default = PolicyConfig(task=task or "", **chosen)
+    default = PolicyConfig(task=task or "", also=_values(arguments, "--also"), **chosen)
     return _parse(fields, "policy", arguments, default)
 
 
@@ -130,6 +131,17 @@ def _option(arguments: list[str], name: str, default: str) -> str:
         if here.startswith(f"{name}="):
             return here.partition("=")[2]
     return default
+
+
+def _values(arguments: list[str], name: str) -> tuple[str, ...]:
+    """Those of an option that takes several, before anything is parsed."""
+    found: tuple[str, ...] = ()
+    for place, word in enumerate(arguments):
+        option, equals, value = word.partition("=")
+        if option == name:
+            following = takewhile(lambda word: not word.startswith("-"), arguments[place + 1 :])
+            found = (value,) if equals else tuple(following)
+    return found
 
 
 def _parse(kind: Any, program: str, arguments: list[str], default: Any = None) -> Any:

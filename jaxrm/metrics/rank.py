@@ -53,7 +53,7 @@ def value_order_correlation(values: ArrayLike, tolerance: float = 1e-6) -> float
     Args:
       values: [time].
       tolerance: values no further than this from the next larger one are the same value. Frames that are
-        alike score alike but for rounding, which depends on their place in a batch; ranks would be made of it.
+        alike score alike but for rounding, which depends on their place in a batch: no order.
 
     Returns:
       nan for a constant or for fewer than two values.

@@ -87,6 +87,17 @@ def test_tasks_on_the_floor_are_judged_from_both_sides_unless_told_otherwise():
     assert cli.parse_policy(["humanoid/splits"]).both_sides
     assert not cli.parse_policy(["humanoid/splits", "--no-both-sides"]).both_sides
     assert not cli.parse_policy(["humanoid/kneeling"]).both_sides
+    assert cli.parse_policy(["humanoid/splits", "--algo", "sac"]).both_sides
+
+
+def test_tasks_of_one_program_train_as_long_and_are_seen_as_well_as_each_asks_for():
+    splits = cli.parse_policy(["humanoid/splits"])
+    for also in (["--also", "humanoid/standing", "humanoid/splits"], ["--also=humanoid/splits"]):
+        together = cli.parse_policy(["humanoid/kneeling", *also, "--seed", "1"])
+        assert (together.also[-1], together.steps) == ("humanoid/splits", splits.steps)
+        assert together.both_sides
+    told = cli.parse_policy(["humanoid/kneeling", "--also", "humanoid/splits", "--steps", "800000"])
+    assert (told.steps, told.both_sides) == (800_000, True)
     for reward in ("truth", "likelihood"):  # where the recipe's does nothing it is no mistake of the user's
         cli.parse_policy(["humanoid/splits", "--reward", reward]).validate()
 

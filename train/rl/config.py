@@ -198,7 +198,7 @@ class PolicyConfig:
                 object.__setattr__(self, name, (value,))
         if self.model is None:
             object.__setattr__(self, "model", OURS[self.reward == "likelihood"])
-        for name, value in recipes.of(self.task, self.algo).items():
+        for name, value in recipes.of(self.tasks, self.algo).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
 
@@ -226,7 +226,9 @@ class PolicyConfig:
             self._check_sac()
         self._check_shards()
         if not self.resume:  # earlier versions took them, and their runs are to go on
-            limits.check_use(self, PolicyConfig(self.task, algo=self.algo, reward=self.reward))
+            limits.check_use(
+                self, PolicyConfig(self.task, also=self.also, algo=self.algo, reward=self.reward)
+            )
 
     def _check_body(self) -> None:
         if not self.task:

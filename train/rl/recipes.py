@@ -9,6 +9,7 @@ and a constant rate, seed 0 knelt too, but toppled before the episode ended. Wit
 many steps it stayed on its knees to the end. The settings of VLM-RM (arXiv 2310.12921) are in docs/study.md.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from envs.humanoid.tasks import ORDERED
@@ -48,6 +49,13 @@ _SMALL_SAC: dict[str, Any] = {
     "policy_hidden": (64, 64),
     "value_hidden": (64, 64),
 }
+_HUMANOID_SAC: dict[str, Any] = {
+    "steps": 800_000,
+    "reward_every": 4,
+    "gamma": 0.97,
+    "updates_per_step": 1 / 16,
+    "replay_size": 400_000,
+}
 _SAC: dict[str, dict[str, Any]] = {
     "pendulum": {**_SMALL_SAC, "steps": 40_000, "gamma": 0.97, "replay_size": 40_000},
     "cartpole": {
@@ -70,13 +78,10 @@ _SAC: dict[str, dict[str, Any]] = {
         "replay_size": 150_000,
         "reward_every": 4,
     },
-    "humanoid": {
-        "steps": 800_000,
-        "reward_every": 4,
-        "gamma": 0.97,
-        "updates_per_step": 1 / 16,
-        "replay_size": 400_000,
-    },
+    "humanoid": _HUMANOID_SAC,
+    # as PPO is paid; by SAC neither was trained yet
+    "humanoid/splits": {**_HUMANOID_SAC, "both_sides": True},
+    "humanoid/lotus": {**_HUMANOID_SAC, "both_sides": True},
     **{
         task: {"steps": 4_000_000, "reward_every": 10, "gamma": 0.99, "replay_size": 400_000}
         for task in _ORDERED
@@ -136,7 +141,12 @@ VLM_RM: dict[str, Any] = {
 }
 
 
-def of(task: str, algo: str = "ppo") -> dict[str, Any]:
-    """All that a run takes where nothing is given: of the task, else of its body, else of the learner."""
+def of(tasks: Sequence[str], algo: str = "ppo") -> dict[str, Any]:
+    """All that a run takes where nothing is given: of the task, else of its body, else of the learner.
+
+    Of several tasks in one program the first one's, but as many steps as any of them takes, and judged from
+    both sides where any is.
+    """
     recipes, defaults = (_SAC, _DEFAULTS | _OF_SAC) if algo == "sac" else (_RECIPES, _DEFAULTS)
-    return defaults | (recipes.get(task) or recipes.get(task.partition("/")[0], {}))
+    each = [defaults | (recipes.get(task) or recipes.get(task.partition("/")[0], {})) for task in tasks]
+    return each[0] | {name: max(recipe[name] for recipe in each) for name in ("steps", "both_sides")}

@@ -165,7 +165,7 @@ PENDULUM = Topic(
 def scenes() -> dict[Topic, tuple[ClassicControl, ...]]:
     """What can be said, and every look and camera of the tasks that it can be said of."""
     return {
-        CART_AND_POLE: (CartPole(), CartPole(camera="rail")),
+        CART_AND_POLE: (CartPole(camera="follow"), CartPole(camera="rail")),
         CAR_AND_MOUNTAIN: (MountainCar(), MountainCar(plain=True)),
         PENDULUM: (Pendulum(),),
     }

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.cartpole import CART_MASS, GRAVITY, HALF_POLE, POLE_MASS, RAIL, SEEN
+from envs.cartpole import CAMERAS, CART_MASS, GRAVITY, HALF_POLE, POLE_MASS, RAIL, SEEN
 
 NAMES = ("cartpole", "cartpole/discrete", "cartpole/swing-up")
 
@@ -152,7 +152,7 @@ def test_samples_are_states_of_all_kinds(env):
 
 
 def test_the_picture_shows_the_pole_s_angle():
-    env = envs.make("cartpole")
+    env = envs.make("cartpole", camera="follow")
     draw = jax.jit(jax.vmap(lambda qpos: env.frame(env.pose_at(qpos), 48, 48)))
     qpos = jnp.array([[0, 0], [0, np.pi / 2], [0, -np.pi / 2], [0, np.pi], [1.5, 0]])
     frames = np.asarray(draw(qpos), int)
@@ -165,9 +165,10 @@ def test_the_picture_shows_the_pole_s_angle():
 
 
 def test_options():
-    whole = envs.make("cartpole", camera="rail", episode_length=7)
-    assert whole.episode_length == 7 and whole.camera.body is None
-    with pytest.raises(ValueError, match="camera must be one of follow, rail or a Camera, not 'front'"):
+    short = envs.make("cartpole", episode_length=7)
+    assert short.episode_length == 7 and short.camera == CAMERAS["rail"]
+    assert envs.make("cartpole", camera="follow").camera.body == "cart"
+    with pytest.raises(ValueError, match="camera must be one of rail, follow or a Camera, not 'front'"):
         envs.make("cartpole", camera="front")
     with pytest.raises(ValueError, match="episode_length is 0"):
         envs.make("cartpole", episode_length=0)

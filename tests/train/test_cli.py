@@ -1,12 +1,14 @@
 """What people see: help, suggestions, one line for a mistake."""
 
 import dataclasses
+import importlib
 import re
 import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tyro
 
 import envs
 import jaxrm
@@ -201,6 +203,22 @@ def commands() -> list[list[str]]:
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_commands_that_we_name_are_taken(words):
     cli.parse_policy(words).validate()
+
+
+def measurements() -> list[list[str]]:
+    """The programs of `bench` that the pages name with options, but for the peer's, which need torch."""
+    page = "\n".join(path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))))
+    told = [shlex.split(words) for words in re.findall(r"`python -m\s+bench\.([^`]+ [^`]+)`", page)]
+    return [words for words in told if "..." not in words and words[0] not in ("encode", "decode")]
+
+
+@pytest.mark.parametrize("words", measurements(), ids=" ".join)
+def test_measurements_that_we_name_are_taken(words):
+    program = importlib.import_module(f"bench.{words[0]}")
+    if words[0] == "loop":
+        program.parse(words[1:])
+    else:
+        tyro.cli(program.Config, args=words[1:])
 
 
 @pytest.mark.parametrize(("cores", "shards", "devices"), [(6, 8, 4), (2, 8, 2), (4, 1, 1), (3, 2, 2)])

@@ -40,22 +40,6 @@ SELF_CONTACTS = (
     ("right_foot", "left_shin1"),
     ("left_foot", "right_shin1"),
 )
-# What no sound posture has inside one another. Physics lets the further pairs through: they meet seldom, and
-# every pair costs it time.
-LIMB_PAIRS = (
-    *SELF_CONTACTS,
-    *(
-        (f"{side}_{limb}", part)
-        for side in ("right", "left")
-        for limb, parts in {
-            "larm": ("butt", "lwaist", "head", "right_thigh1", "left_thigh1"),
-            "foot": ("butt", "lwaist", "right_thigh1", "left_thigh1"),
-        }.items()
-        for part in parts
-    ),
-    ("right_hand", "left_thigh1"),
-    ("left_hand", "right_thigh1"),
-)
 
 TORQUE_LIMIT = 0.4  # of the gear, the packaged motors' control range
 # Joint-target control: torque = gear * clip(STIFFNESS (target - q) - DAMPING dq, -limit, limit)

@@ -85,9 +85,9 @@ POSTURES = {
         UPRIGHT,
         Bound("hips low", lambda m: m.hips, 0.02, 0.35, 0.2),
         Bound("feet apart", lambda m: m.ankle_gap, 1.0, INF, 0.3),
-        Bound("legs sideways", lambda m: m.ankle_out, 0.45, INF, 0.2),
-        # 100 degrees; the joints allow no more than 120 on the floor
-        Bound("legs spread wide", lambda m: m.legs_along, -INF, -0.17, 0.4),
+        Bound("legs sideways", lambda m: m.ankle_out, 0.35, INF, 0.2),
+        # a right angle; who sits on the floor can spread them by 119 degrees
+        Bound("legs spread wide", lambda m: m.legs_along, -INF, 0.0, 0.4),
         Bound("legs straight", lambda m: m.knee_straight, 0.70, INF, 0.4),
         Bound("feet low", lambda m: m.ankles, 0.03, 0.25, 0.2),
     ),

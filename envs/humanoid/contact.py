@@ -1,7 +1,5 @@
 """Where a body stands to the floor and to itself, from its geoms alone: all are capsules or spheres."""
 
-from collections.abc import Sequence
-
 import jax.numpy as jnp
 import mujoco
 import numpy as np
@@ -21,9 +19,9 @@ def lowest(model: mujoco.MjModel, data: Frames) -> Float[Array, ""]:
     return jnp.min(data.geom_xpos[solid, 2] - jnp.abs(axis) * half - model.geom_size[solid, 0])
 
 
-def overlap(model: mujoco.MjModel, data: Frames, pairs: Sequence[tuple[str, str]]) -> Float[Array, ""]:
-    """Depth of the deepest of some pairs of named geoms, metres; negative where none touches."""
-    one, other = np.array([[model.geom(name).id for name in pair] for pair in pairs]).T
+def overlap(model: mujoco.MjModel, data: Frames) -> Float[Array, ""]:
+    """Depth of the deepest of the model's own contact pairs, metres; negative where none touches."""
+    one, other = np.asarray(model.pair_geom1), np.asarray(model.pair_geom2)
     axes = data.geom_xmat[:, :, 2]
     half = _half_lengths(model)
     gap = _segment_distance(

@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Float
 
-from envs.humanoid.body import LIMB_PAIRS
 from envs.humanoid.contact import lowest, overlap
 from envs.kinematics import Frames
 
@@ -18,7 +17,7 @@ class Measures(NamedTuple):
     """Heights above the floor and distances in metres, directions as cosines; pairs are right, left."""
 
     off_floor: Scalar  # of the lowest point; negative inside the floor
-    overlap: Scalar  # depth of the deepest of `LIMB_PAIRS`; negative where none does
+    overlap: Scalar  # depth of the deepest pair of limbs that should not meet; negative where none does
     upright: Scalar  # cosine of the torso's axis with the vertical
     facing_up: Scalar  # height of the torso's front direction: 1 on the back, -1 on the belly
     left_up: Scalar  # height of the torso's left direction: 1 on the right side, -1 on the left side
@@ -76,7 +75,7 @@ def measure(model: mujoco.MjModel, data: Frames) -> Measures:
     hip_points = pelvis + jnp.array([[-0.02, -0.20, 0.02], [-0.02, 0.20, 0.02]]) @ pelvis_frame.T
     return Measures(
         off_floor=lowest(model, data),
-        overlap=overlap(model, data, LIMB_PAIRS),
+        overlap=overlap(model, data),
         upright=torso_frame[2, 2],
         facing_up=torso_frame[2, 0],
         left_up=torso_frame[2, 1],

@@ -201,9 +201,6 @@ NEARLY = {
         "standing", "sideways", {"shoulder1": -31, "shoulder2": -2.4, "elbow": -67}, "sideways",
         "rather than ahead",
     ),
-    "feet in the buttocks": (
-        "kneeling", "hanging", {"hip_y": 20, "knee": -160}, "kneeling", "no limb inside another"
-    ),
 }  # fmt: skip
 
 

@@ -73,8 +73,8 @@ def test_each_seed_has_a_run_of_its_own_and_all_have_one_table(both):
 
 def test_the_best_seed_of_each_task_is_the_one_that_the_reward_likes_best():
     rows = [("a", 0, 0.1), ("b", 0, 0.9), ("a", 1, 0.3), ("b", 1, -0.2), ("a", 2, 0.2), ("c", 0, None)]
-    results = [dict(zip(("task", "seed", "reward_end"), row, strict=True)) for row in rows]
-    assert many.best_liked(results) == {"a": 1, "b": 0}
+    results = [{"seed": seed, "reward_end": reward} for _, seed, reward in rows]
+    assert many.best_liked([name for name, *_ in rows], results) == {"a": 1, "b": 0}
 
 
 def test_judged_again_gives_the_same(both):

@@ -119,6 +119,28 @@ def test_each_task_and_seed_has_a_run_of_its_own(tmp_path):
     assert named.folder.name == "humanoid-kneeling-splits-seed0"
 
 
+def test_sentences_of_one_task_share_a_program_too():
+    sentences = ("a humanoid robot sitting", "a robot, kneeling.")
+    config = train.PolicyConfig(task="humanoid/kneeling", also=sentences)
+    config.validate()
+    runs = config.of_runs()
+    assert [(run.task, run.goal) for run in runs] == [
+        ("humanoid/kneeling", goal) for goal in (None, *sentences)
+    ]
+    names = ["humanoid-kneeling-seed0", "a-humanoid-robot-sitting-seed0", "a-robot-kneeling-seed0"]
+    assert [run.folder.name for run in runs] == names
+    parts = Parts.build(config)
+    own = envs.make("humanoid/kneeling")
+    assert parts.reward.goals == (own.goal, *sentences)
+    assert [env.bounds for env in parts.tasks] == [
+        own.bounds,
+        *(meaning_of(said).bounds for said in sentences),
+    ]
+    told = train.PolicyConfig(task="humanoid/kneeling", goal=sentences[0])
+    alone = Parts.build(told).reward.weights.goal
+    np.testing.assert_array_equal(parts.reward.of_run(1).weights.goal, alone)
+
+
 @pytest.mark.parametrize(
     "wrong, told",
     [

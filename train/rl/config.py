@@ -1,6 +1,7 @@
 """The settings of a policy run."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -21,8 +22,13 @@ OUR_DECODER = "instruct-lm"
 
 
 def _flat(task: str) -> str:
-    """As the name of a folder."""
-    return task.replace("/", "-").replace(":", "-")
+    """As the name of a folder, of a task or of a sentence."""
+    return re.sub(r"\W+", "-", task.strip().rstrip(".")) if _is_sentence(task) else re.sub("[/:]", "-", task)
+
+
+def _is_sentence(task: str) -> bool:
+    """A name has one word."""
+    return " " in task.strip()
 
 
 def _of_recipe() -> Any:
@@ -37,7 +43,8 @@ class PolicyConfig:
     task: tyro.conf.Positional[str] = ""
     """Name of the task, or `module:factory` for one of your own; none with --mjcf."""
     also: tuple[str, ...] = ()
-    """Further postures of the humanoid to train in the same program, a policy each; with every seed."""
+    """Further postures of the humanoid to train in the same program, a policy each, with every seed: names of
+    tasks, or sentences for this one."""
     mjcf: Path | None = None
     """Instead of a task, a body of your own: the file of a MuJoCo model with actuators. Needs --goal."""
     goal: str | tuple[str, ...] | None = None
@@ -198,7 +205,8 @@ class PolicyConfig:
                 object.__setattr__(self, name, (value,))
         if self.model is None:
             object.__setattr__(self, "model", OURS[self.reward == "likelihood"])
-        for name, value in recipes.of(self.tasks, self.algo).items():
+        named = [task for task in self.tasks if not _is_sentence(task)]
+        for name, value in recipes.of(named or [""], self.algo).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
 
@@ -264,7 +272,7 @@ class PolicyConfig:
             self._check_tasks()
 
     def _check_tasks(self) -> None:
-        if self.goals:
+        if self.goals and not all(map(_is_sentence, self.also)):
             raise ValueError("goal replaces the prompt of one task: leave it out, or also")
         if self.reward == "likelihood":
             raise ValueError("reward 'likelihood' reads one instruction: train one task at a time")
@@ -350,8 +358,14 @@ class PolicyConfig:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """All that share the program."""
+        """All that share the program: tasks, and sentences for the first of them."""
         return (self.task, *self.also)
+
+    def of_tasks(self) -> list["PolicyConfig"]:
+        """A config for each of `tasks`, which alone would be that run."""
+        alone = dataclasses.replace(self, also=())
+        others = [{"goal": what} if _is_sentence(what) else {"task": what} for what in self.also]
+        return [alone, *(dataclasses.replace(alone, **other) for other in others)]
 
     @property
     def runs(self) -> int:
@@ -363,10 +377,8 @@ class PolicyConfig:
         if self.runs == 1:
             return [self]
         return [
-            dataclasses.replace(
-                self, task=task, also=(), seed=seed, seeds=1, out=self.folder / self._name_of(task, seed)
-            )
-            for task in self.tasks
+            dataclasses.replace(alone, seed=seed, seeds=1, out=self.folder / self._name_of(task, seed))
+            for task, alone in zip(self.tasks, self.of_tasks(), strict=True)
             for seed in range(self.seed, self.seed + self.seeds)
         ]
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -67,13 +67,14 @@ def report(config: PolicyConfig, results: list[dict[str, Any]], console: Console
     each task the seed that its reward likes best, by which VLM-RM picks a policy (arXiv 2310.12921)."""
     table = Table(title=", ".join(config.tasks))
     table.add_column("task", no_wrap=True, min_width=max(map(len, config.tasks)))
+    names = [task for task in config.tasks for _ in range(config.seeds)]
     table.add_column("seed")
     for head in COLUMNS.values():
         table.add_column(head, justify="right")
-    best = best_liked(results) if config.seeds > 1 else {}
-    for result in results:
-        mark = " *" if best.get(result["task"]) == result["seed"] else ""
-        table.add_row(result["task"], f"{result['seed']}{mark}", *(_shown(result[name]) for name in COLUMNS))
+    best = best_liked(names, results) if config.seeds > 1 else {}
+    for name, result in zip(names, results, strict=True):
+        mark = " *" if best.get(name) == result["seed"] else ""
+        table.add_row(name, f"{result['seed']}{mark}", *(_shown(result[figure]) for figure in COLUMNS))
     values = {name: [result[name] for result in results] for name in COLUMNS}
     means = {name: _mean(column) for name, column in values.items()}
     table.add_row("mean", "", *(_shown(means[name]) for name in COLUMNS))
@@ -93,12 +94,13 @@ def report(config: PolicyConfig, results: list[dict[str, Any]], console: Console
     return whole
 
 
-def best_liked(results: list[dict[str, Any]]) -> dict[str, int]:
-    """Of each task the seed with the highest reward in the end; the predicate, which a user's own task may
-    not have, has no say. A task whose rewards are not known has none."""
-    known = [result for result in results if _is_known(result["reward_end"])]
-    ranked = sorted(known, key=lambda result: result["reward_end"])
-    return {result["task"]: result["seed"] for result in ranked}
+def best_liked(names: Sequence[str], results: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Of each task, by its name, the seed with the highest reward in the end; the predicate, which a user's
+    own task may not have, has no say. A task whose rewards are not known has none."""
+    pairs = zip(names, results, strict=True)
+    known = [(name, result) for name, result in pairs if _is_known(result["reward_end"])]
+    ranked = sorted(known, key=lambda pair: pair[1]["reward_end"])
+    return {name: result["seed"] for name, result in ranked}
 
 
 def _mean(values: list[float | None]) -> float | None:

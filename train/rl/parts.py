@@ -44,14 +44,16 @@ class Parts:
     @classmethod
     def build(cls, config: PolicyConfig) -> "Parts":
         """Raises ValueError or FileNotFoundError where the task or the model is unknown or does not fit."""
-        tasks = tuple(make_env(dataclasses.replace(config, task=task, also=())) for task in config.tasks)
+        each = config.of_tasks()
+        tasks = tuple(map(make_env, each))
         if config.also:
             check_together(tasks)
         env = tasks[0]
         if config.reward == "truth" and not has_truth(env):
             raise ValueError(f"{config.task!r} has no ground truth: train it by a sentence, with --goal")
-        if config.reward == "truth" and config.goals and env.goal not in config.goals:
-            raise ValueError(f"reward 'truth' cannot measure {config.goals[0]!r}: leave out the goal")
+        for alone, task in zip(each, tasks, strict=True):
+            if config.reward == "truth" and alone.goals and task.goal not in alone.goals:
+                raise ValueError(f"reward 'truth' cannot measure {alone.goals[0]!r}: leave out the goal")
         learner = make_learner(config, env.observation_size, env.action_size)
         return cls(config, tasks, learner, make_reward(config, tasks))
 
@@ -160,7 +162,10 @@ def make_reward(config: PolicyConfig, tasks: Sequence[Env]) -> LoopReward:
         return rewards.truth_reward()._replace(goals=config.goals)
     if config.reward == "clip":
         checkpoint = jaxrm.load_clip(config.model, resize=config.resize)
-        each = [rewards.clip_reward(config, env, checkpoint) for env in tasks]
+        each = [
+            rewards.clip_reward(config, env, checkpoint, alone.goals)
+            for alone, env in zip(config.of_tasks(), tasks, strict=True)
+        ]
         return rewards.join_rewards(each, config.seeds) if config.also else each[0]
     if config.reward == "likelihood":
         return likelihood.make(config, tasks[0])

@@ -94,7 +94,8 @@ def _introduce(console: Console, parts: Parts) -> None:
         told += ", not " + " nor ".join(f'"{sentence}"' for sentence in config.negatives)
     several = f", {config.seeds} seeds" if config.seeds > 1 else ""
     announce(console, f"{', '.join(config.tasks)}: {told}{several} -> {config.folder}")
-    for note in _notes(config, parts.env):
+    each = zip(config.of_tasks(), parts.tasks, strict=True)
+    for note in dict.fromkeys(note for alone, env in each for note in _notes(alone, env)):
         console.print(f"  note       {note}", highlight=False)
 
 

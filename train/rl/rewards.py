@@ -170,9 +170,11 @@ def truth_reward() -> LoopReward:
     return LoopReward("truth", (), (), None, ())
 
 
-def clip_reward(config: PolicyConfig, env: Env, checkpoint: ClipCheckpoint) -> LoopReward:
-    """How much the frame of a pose looks like the goal sentences."""
-    goals = config.goals or (env.goal,)
+def clip_reward(
+    config: PolicyConfig, env: Env, checkpoint: ClipCheckpoint, goals: tuple[str, ...] = ()
+) -> LoopReward:
+    """How much the frame of a pose looks like the goal sentences, without any that of the task."""
+    goals = goals or (env.goal,)
     reward = clip.ClipReward.create(
         checkpoint,
         goal=goals,

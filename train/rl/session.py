@@ -247,7 +247,7 @@ class Session:
             self.parts.reward.save(state.reward_state, seat.folder.interface)
         seat.film(rollouts, "end")
         env_steps = int(state.iteration) * config.steps_per_iteration
-        goals = (seat.env.goal,) if self.config.also else self.parts.reward.goals
+        goals = config.goals or ((seat.env.goal,) if self.config.also else self.parts.reward.goals)
         result = {
             "task": config.task,
             "goal": goals[0] if len(goals) == 1 else list(goals) or None,

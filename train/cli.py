@@ -151,7 +151,7 @@ def _parse(kind: Any, program: str, arguments: list[str], default: Any = None) -
 
 def _policy(arguments: list[str]) -> None:
     config = parse_policy(arguments)
-    use_all_cores(config.num_shards, foreign=any(":" in task for task in (config.task, *config.also)))
+    use_all_cores(config.num_shards, foreign=any(":" in single.task for single in config.of_tasks()))
     policies.policy(config)
 
 

@@ -26,6 +26,8 @@ _RIGHT, _LEFT = 0, 1  # in the order of the measures
 
 
 def _up(side: int) -> Bound:
+    """Beside the head will do, where postures ask for above its top: the interface that comes with us has
+    learnt from films that were told apart so."""
     return Bound("hand above the head", lambda m: m.hands_above_head[side], 0.0, INF, 0.15)
 
 

@@ -52,7 +52,7 @@ def value_order_correlation(values: ArrayLike, tolerance: float = 1e-6) -> float
 
     Args:
       values: [time].
-      tolerance: values no further than this from the next larger one are the same value. Frames that are
+      tolerance: values this far or less above the smallest of a group are the same value. Frames that are
         alike score alike but for rounding, which depends on their place in a batch: no order.
 
     Returns:
@@ -68,9 +68,12 @@ def value_order_correlation(values: ArrayLike, tolerance: float = 1e-6) -> float
 
 
 def _levels(values: NDArray[np.float64], tolerance: float) -> NDArray[np.int64]:
-    """Whole numbers in the order of the values, one for all that are linked by gaps within the tolerance."""
-    order = np.argsort(values)
+    """Whole numbers in the order of the values, one for all that lie within the tolerance of the smallest of
+    them."""
     levels = np.zeros(len(values), np.int64)
-    with np.errstate(invalid="ignore"):  # of equal infinities: no gap
-        levels[order[1:]] = np.cumsum(np.diff(values[order]) > tolerance)
+    first, level = -np.inf, 0
+    for place in np.argsort(values):
+        if values[place] > first + tolerance:
+            first, level = values[place], level + 1
+        levels[place] = level
     return levels

@@ -164,6 +164,17 @@ def test_the_picture_shows_the_pole_s_angle():
     assert abs(columns[4].mean() - columns[0].mean()) < 1  # the camera goes along
 
 
+def test_by_default_the_picture_shows_the_whole_rail():
+    env = envs.make("cartpole")
+    frames = jax.jit(jax.vmap(lambda place: env.frame(env.pose_at(jnp.stack([place, 0.0])), 64, 64)))(
+        jnp.array([-RAIL, 0.0, RAIL])
+    )
+    frames = np.asarray(frames, int)
+    orange = (frames[..., 0] > 120) & (frames[..., 1] < 110)
+    left, middle, right = (np.nonzero(frame)[1].mean() for frame in orange)
+    assert 2 < left < 20 < middle < 44 < right < 62
+
+
 def test_options():
     short = envs.make("cartpole", episode_length=7)
     assert short.episode_length == 7 and short.camera == CAMERAS["rail"]

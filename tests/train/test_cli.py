@@ -90,6 +90,8 @@ def test_tasks_on_the_floor_are_judged_from_both_sides_unless_told_otherwise():
     assert not cli.parse_policy(["humanoid/splits", "--no-both-sides"]).both_sides
     assert not cli.parse_policy(["humanoid/kneeling"]).both_sides
     assert cli.parse_policy(["humanoid/splits", "--algo", "sac"]).both_sides
+    for reward in ("truth", "likelihood"):  # where the recipe's does nothing it is no mistake of the user's
+        cli.parse_policy(["humanoid/splits", "--reward", reward]).validate()
 
 
 def test_tasks_of_one_program_train_as_long_and_are_seen_as_well_as_each_asks_for():
@@ -100,8 +102,6 @@ def test_tasks_of_one_program_train_as_long_and_are_seen_as_well_as_each_asks_fo
         assert together.both_sides
     told = cli.parse_policy(["humanoid/kneeling", "--also", "humanoid/splits", "--steps", "800000"])
     assert (told.steps, told.both_sides) == (800_000, True)
-    for reward in ("truth", "likelihood"):  # where the recipe's does nothing it is no mistake of the user's
-        cli.parse_policy(["humanoid/splits", "--reward", reward]).validate()
 
 
 def test_the_learner_has_recipes_of_its_own():

@@ -188,11 +188,25 @@ def test_another_body_is_not_resumed_nor_judged_again(finished, monkeypatch):
         train.evaluate(finished.folder)
 
 
-@pytest.mark.parametrize("change", [{"body": None}, {"body": {"mujoco": "0.9", "digest": "other"}}])
-def test_a_checkpoint_that_cannot_say_of_which_body_goes_on(change):
+@pytest.mark.parametrize(
+    "change", [{"body": None}, {"body": {"mujoco": "0.9", "digest": "other"}}, {"camera": None}]
+)
+def test_a_checkpoint_that_cannot_say_of_which_body_and_camera_goes_on(change):
     parts = Parts.build(small(Path("unused")))
     origin = parts.origin_of(0)
     parts.check_origin(origin | change, origin, "cannot go on")
+
+
+def test_a_run_is_not_looked_at_from_elsewhere():
+    """A task's camera may change from one version to the next."""
+    rail, along = (
+        Parts.build(train.PolicyConfig("cartpole", reward="truth", camera=name)).origin_of(0)
+        for name in (None, "follow")
+    )
+    parts = Parts.build(train.PolicyConfig("cartpole", reward="truth"))
+    parts.check_origin(rail, parts.origin_of(0), "cannot go on")
+    with pytest.raises(ValueError, match="cannot go on: the camera of 'cartpole' is another now"):
+        parts.check_origin(along, parts.origin_of(0), "cannot go on")
 
 
 def test_tables_refuse_a_run_of_other_settings(finished):

@@ -141,9 +141,20 @@ def test_sentences_of_one_task_share_a_program_too():
     np.testing.assert_array_equal(parts.reward.of_run(1).weights.goal, alone)
 
 
+def test_sentences_make_names_of_folders_that_can_be():
+    also = [f"a robot that stands and/or sits, {number} times: très haut" * 3 for number in range(9)]
+    config = train.PolicyConfig(task="humanoid/kneeling", also=tuple(also))
+    names = [run.folder.name for run in config.of_runs()]
+    assert (
+        len(set(names)) == 10 and max(map(len, names)) < 80 and not any(set(":,/ ") & set(x) for x in names)
+    )
+    assert config.folder.name == "humanoid-kneeling-and-9-more-seed0"
+
+
 @pytest.mark.parametrize(
     "wrong, told",
     [
+        ({"also": ("a robot sitting", "a robot, sitting.")}, "sentences too much alike"),
         ({"also": ("humanoid/kneeling",)}, "names a task twice"),
         ({"also": ("humanoid/splits",), "goal": "a humanoid robot"}, "leave it out, or also"),
         ({"also": ("humanoid/splits",), "reward": "likelihood"}, "one task at a time"),

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from envs import classic_captions
+from envs.cartpole import CAMERAS
 from envs.classic import ClassicControl
 from envs.classic_captions import Topic
 from jaxrm.metrics import roc_auc, spearman
@@ -33,10 +34,14 @@ def judge(clip: ClipCheckpoint, key: Array, count: int = 1024) -> dict[str, Clas
     """Every look and camera, on `count` states each, the camera and the light a little off."""
     quality = {}
     for topic, envs in classic_captions.scenes().items():
-        for number, env in enumerate(envs):
-            name = env.name if number == 0 or envs[0].name != env.name else f"{env.name}, camera {number + 1}"
-            quality[name] = _judge_one(clip, env, topic, jax.random.fold_in(key, len(quality)), count)
+        for env in envs:
+            quality[_name(env)] = _judge_one(clip, env, topic, jax.random.fold_in(key, len(quality)), count)
     return quality
+
+
+def _name(env: ClassicControl) -> str:
+    cameras = {camera: name for name, camera in CAMERAS.items()}
+    return f"{env.name}, camera {cameras[env.camera]}" if env.camera in cameras else env.name
 
 
 def _judge_one(

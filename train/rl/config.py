@@ -23,7 +23,7 @@ OUR_DECODER = "instruct-lm"
 
 def _flat(task: str) -> str:
     """As the name of a folder, of a task or of a sentence."""
-    return re.sub(r"\W+", "-", task.strip().rstrip(".")) if _is_sentence(task) else re.sub("[/:]", "-", task)
+    return re.sub(r"\W+", "-", task).strip("-")[:60] if _is_sentence(task) else re.sub("[/:]", "-", task)
 
 
 def _is_sentence(task: str) -> bool:
@@ -276,8 +276,8 @@ class PolicyConfig:
             raise ValueError("goal replaces the prompt of one task: leave it out, or also")
         if self.reward == "likelihood":
             raise ValueError("reward 'likelihood' reads one instruction: train one task at a time")
-        if len(set(self.tasks)) < len(self.tasks):
-            raise ValueError(f"also names a task twice: {', '.join(self.tasks)}")
+        if len(set(map(_flat, self.tasks))) < len(self.tasks):
+            raise ValueError(f"also names a task twice, or sentences too much alike: {', '.join(self.tasks)}")
 
     def _check_sac(self) -> None:
         if self.action_distribution != "tanh-normal":
@@ -389,7 +389,10 @@ class PolicyConfig:
     def folder(self) -> Path:
         if self.out is not None:
             return self.out
-        task = "-".join([_flat(self.task), *(_flat(task.rpartition("/")[2]) for task in self.also)])
+        names = [task if _is_sentence(task) else task.rpartition("/")[2] for task in self.also]
+        task = "-".join(map(_flat, [self.task, *names]))
+        if len(task) > 150:  # of 255 that a folder's name may have
+            task = f"{_flat(self.task)}-and-{len(names)}-more"
         learner = "" if self.algo == "ppo" else f"-{self.algo}"
         last = f"-{self.seed + self.seeds - 1}" if self.seeds > 1 else ""
         return Path("runs") / f"{task}{learner}-seed{self.seed}{last}"

@@ -66,7 +66,7 @@ def report(config: PolicyConfig, results: list[dict[str, Any]], console: Console
     """Prints the table and writes it to the folder's `result.json`: mean and values of each figure, and of
     each task the seed that its reward likes best, by which VLM-RM picks a policy (arXiv 2310.12921)."""
     table = Table(title=", ".join(config.tasks))
-    table.add_column("task", no_wrap=True, min_width=max(map(len, config.tasks)))
+    table.add_column("task", overflow="fold", min_width=min(24, max(map(len, config.tasks))))
     names = [task for task in config.tasks for _ in range(config.seeds)]
     table.add_column("seed")
     for head in COLUMNS.values():

@@ -67,20 +67,29 @@ class Parts:
         return self.tasks[run // self.config.seeds]
 
     def origin_of(self, run: int) -> dict[str, Any]:
-        """What a checkpoint of one run is good for alone: the reward's weights, and the body."""
-        weights = tree_digest(self.reward.of_run(run).weights)
-        return {"weights": weights, "body": body_digest(self.env_of(run).mj_model)}
+        """What a checkpoint of one run is good for alone: the reward's weights, the body, and its camera."""
+        env = self.env_of(run)
+        return {
+            "weights": tree_digest(self.reward.of_run(run).weights),
+            "body": body_digest(env.mj_model),
+            "camera": tree_digest(
+                getattr(env, "camera", None)
+            ),  # an environment that draws by itself has none
+        }
 
     def check_origin(self, about: dict[str, Any], now: dict[str, Any], refused: str) -> None:
         """Raises ValueError, `refused` and why, where a checkpoint has another origin than the one of now.
 
-        A checkpoint of an earlier version does not say which body; one of another MuJoCo cannot tell.
+        A checkpoint of an earlier version does not say which body and camera; one of another MuJoCo cannot
+        tell.
         """
         if about["weights"] != now["weights"]:
             raise ValueError(f"{refused}: the weights of {self.config.model!r} changed")
         body = about.get("body")
         if body and body["mujoco"] == now["body"]["mujoco"] and body != now["body"]:
             raise ValueError(f"{refused}: the body of {str(self.config.mjcf or self.config.task)!r} changed")
+        if about.get("camera") not in (None, now["camera"]):
+            raise ValueError(f"{refused}: the camera of {self.config.task!r} is another now")
 
     def compile_evaluate(self, judged: Judged, mesh: Mesh) -> Callable[[Judged, int, int], Rollouts]:
         """`evaluate(judged, seed, run) -> Rollouts`, compiled ahead, so that its time can be told from

@@ -32,7 +32,7 @@ _RECIPES: dict[str, dict[str, Any]] = {
     "mountain-car": {"steps": 1_500_000, "gamma": 0.99, "reward_every": 4, **_SMALL},
     "humanoid": _HUMANOID,
     # From one side a leg folded behind the body is paid as much as one stretched out, and from both sides
-    # half as many steps leave two seeds of three at 34% and 59%.
+    # half as many steps leave two seeds of three far behind the third.
     "humanoid/splits": _FROM_BOTH_SIDES,
     "humanoid/lotus": _FROM_BOTH_SIDES,
     **{task: {"steps": 1_500_000, "reward_every": 10, "gamma": 0.99} for task in _ORDERED},

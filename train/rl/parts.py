@@ -69,12 +69,11 @@ class Parts:
     def origin_of(self, run: int) -> dict[str, Any]:
         """What a checkpoint of one run is good for alone: the reward's weights, the body, and its camera."""
         env = self.env_of(run)
+        camera = getattr(env, "camera", None)  # one of a user's own that draws by itself may have none
         return {
             "weights": tree_digest(self.reward.of_run(run).weights),
             "body": body_digest(env.mj_model),
-            "camera": tree_digest(
-                getattr(env, "camera", None)
-            ),  # an environment that draws by itself has none
+            "camera": tree_digest(camera),
         }
 
     def check_origin(self, about: dict[str, Any], now: dict[str, Any], refused: str) -> None:

@@ -173,7 +173,7 @@ def truth_reward() -> LoopReward:
 def clip_reward(
     config: PolicyConfig, env: Env, checkpoint: ClipCheckpoint, goals: tuple[str, ...] = ()
 ) -> LoopReward:
-    """How much the frame of a pose looks like the goal sentences, without any that of the task."""
+    """How much the frame of a pose looks like the goal sentences; without any, like that of the task."""
     goals = goals or (env.goal,)
     reward = clip.ClipReward.create(
         checkpoint,
